@@ -1,0 +1,76 @@
+# Every target works on a machine that has only Python >= 3.11, make and git.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
+WIRED  := packages/exporter/pyproject.toml packages/server/pyproject.toml pyproject.toml constraints.txt \
+          packages/exporter/primus_lens_wandb_hook.pth
+
+.PHONY: help run demo test test-fast lint types fmt bench constraints browser clean
+
+help:  ## What can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+run: $(VENV)/run.done  ## Install, start the whole system, train the demo, print the URL
+	@$(BIN)/python demo/run.py
+
+demo: $(VENV)/run.done  ## Train the demo again against a running server
+	@$(BIN)/python demo/train_twice.py
+
+test: $(VENV)/test.done browser lint types  ## Everything: real PostgreSQL, real wandb, real HTTP, a real browser
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+test-fast: $(VENV)/test.done  ## Only the tests that need no server, no wandb and no browser
+	$(BIN)/python -m pytest -m "not pg and not server and not wandb and not browser"
+
+lint: $(VENV)/test.done  ## Style, and imports that point one way
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/test.done  ## The server under strict types, the exporter for Python 3.9
+	$(BIN)/mypy
+	$(BIN)/basedpyright
+
+fmt: $(VENV)/test.done  ## Put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/test.done  ## The figures the promises rest on, each a ratio within one run
+	$(BIN)/python bench/startup.py
+
+browser:
+	@sh tests/browser/have_chromium.sh
+
+constraints: $(VENV)/test.done  ## Choose every version anew and write their hashes
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url --upgrade --group test packages/server/pyproject.toml \
+	  packages/exporter/pyproject.toml -o constraints.txt
+
+# pip checks the hashes of constraints.txt for everything it fetches; our own two packages have none
+# and come last. The pip of an old Python cannot do that yet, so the pinned pip comes first.
+$(BIN)/python:
+	@echo "making $(VENV) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	@$(PYTHON) -m venv $(VENV)
+	@awk '/^pip==/{p=1} p{print} p&&!/\\$$/{exit}' constraints.txt > $(VENV)/pip.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/pip.txt
+
+$(VENV)/run.done: $(BIN)/python $(WIRED)
+	@echo "installing Primus Lens, wandb and numpy (about a minute the first time) ..."
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("packages/server/pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > $(VENV)/server.txt
+	@$(PIP) --constraint constraints.txt --group run -r $(VENV)/server.txt
+	@$(PIP) --no-deps --no-build-isolation --editable packages/exporter --editable packages/server
+	@touch $@
+
+$(VENV)/test.done: $(VENV)/run.done
+	@echo "installing what the tests need ..."
+	@$(PIP) --constraint constraints.txt --group test
+	@touch $@
+
+clean:  ## Remove what was installed here; data of a server stays
+	rm -rf $(VENV) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
