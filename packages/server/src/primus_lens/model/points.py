@@ -1,0 +1,86 @@
+"""Points, rows and the reports they arrive in, after the edge has checked them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NewType
+
+import msgspec
+
+WorkloadUid = NewType("WorkloadUid", str)
+RunId = NewType("RunId", str)
+
+Value = int | float | str
+"""A number. Text only for what PostgreSQL's JSONB cannot hold: NaN, Infinity, -Infinity, -0.0."""
+
+Document = dict[str, Any]
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """Whose report it is: a workload, a pod, or both. At least one of the two is not empty."""
+
+    workload_uid: str = ""
+    pod_uid: str = ""
+    pod_name: str = ""
+    namespace: str = ""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """What one report says about one step of one run.
+
+    step: as wandb numbered it, from 0. at: Unix seconds of the step's first point, UTC.
+    metrics: by name as the job gave it. times: Unix seconds of the metrics logged at another moment.
+    """
+
+    run_id: RunId
+    data_source: str
+    step: int
+    at: float
+    metrics: dict[str, Any]
+    times: dict[str, float]
+
+
+class RecordRange(msgspec.Struct, frozen=True):
+    """Which numbered records of a stream a request carries, both ends included."""
+
+    stream: str
+    first: int
+    last: int
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Records a stream lost for good. points: how many numbers they held, 0 if not known."""
+
+    first: int
+    last: int
+    reason: str
+    points: int = 0
+
+
+class Report(msgspec.Struct, frozen=True):
+    """One request's worth of rows, checked and stamped, ready to be stored.
+
+    size_bytes: of the body it came in, for bounding what waits. run_facts and definitions: as the
+    wire carried them. points: how many the sender counts.
+    """
+
+    sender: Sender
+    rows: Sequence[Row]
+    points: int
+    size_bytes: int
+    records: RecordRange | None = None
+    run_id: RunId = RunId("")
+    data_source: str = "wandb"
+    run_facts: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    definitions: Sequence[Mapping[str, Any]] = ()
+    gaps: Sequence[Gap] = ()
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What became of a report once it was committed.
+
+    workloads: how many it was stored to. pending: kept until its pod is known. replayed: all of its
+    records were known, nothing changed.
+    """
+
+    workloads: int
+    pending: bool = False
+    replayed: bool = False
