@@ -1,4 +1,6 @@
-"""What can go wrong, told so that a person can act on it. Only routes/problems.py knows HTTP statuses.
+"""What can go wrong, told so that a person can act on it.
+
+Only routes/problems.py knows HTTP statuses.
 
 LensError
 ├─ ConfigError         the operator's: serve refuses to start

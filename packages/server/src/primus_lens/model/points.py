@@ -27,7 +27,7 @@ class Row(msgspec.Struct, frozen=True):
     """What one report says about one step of one run.
 
     step: as wandb numbered it, from 0. at: Unix seconds of the step's first point, UTC.
-    metrics: by name as the job gave it. times: Unix seconds of the metrics logged at another moment.
+    metrics: by name as the job gave it. times: Unix seconds of the metrics logged at another time.
     """
 
     run_id: RunId

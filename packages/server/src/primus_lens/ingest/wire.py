@@ -1,0 +1,241 @@
+"""The wire format of protocol/v1: bytes to typed messages, or words on what is wrong.
+
+Comes after routes/wandb_v1 has read a body within its limits; admission turns the messages into
+rows. Decoding is msgspec's, which checks types as it reads; only when it refuses a body is the
+body read again, to say which field, what was got and what is allowed.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+import primus_lens.model.detections as detections
+import primus_lens.model.errors as errors
+from primus_lens.model.points import RecordRange
+
+LONGEST_NAME = 255  # characters of a name or an identity, as the specification's columns
+LARGEST_STEP = 2**63 - 1  # PostgreSQL's BIGINT
+MOST_POINTS = 10_000  # a request; more is slower to retry than to send in two
+DEEPEST = 32  # levels of nesting in what a job may send along
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
+Identity = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
+Source = Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
+Step = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_STEP)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_STEP)]
+Number = int | float | Literal["NaN", "Infinity", "-Infinity"]
+
+
+class Metric(msgspec.Struct):
+    """One point."""
+
+    name: Name
+    value: Number
+    step: Step
+    timestamp: float | None = None
+    tags: dict[str, Any] | None = None
+
+
+class RunFacts(msgspec.Struct, omit_defaults=True):
+    """What a run is and how it stands; a field that is left out stays as it was."""
+
+    name: str | None = None
+    project: str | None = None
+    entity: str | None = None
+    group: str | None = None
+    job_type: str | None = None
+    tags: list[str] | None = None
+    config: dict[str, Any] | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    state: Literal["running", "finished", "failed", "crashed"] | None = None
+    exit_code: int | None = None
+    rank: int | None = None
+    local_rank: int | None = None
+    node_rank: int | None = None
+    world_size: int | None = None
+    hostname: str | None = None
+
+
+class Definition(msgspec.Struct, omit_defaults=True):
+    """What wandb's define_metric said of one name or glob."""
+
+    name: Name
+    step_metric: str | None = None
+    hidden: bool | None = None
+    goal: Literal["minimize", "maximize"] | None = None
+
+
+class GapNotice(msgspec.Struct):
+    """Records a stream lost for good."""
+
+    first: Count
+    last: Count
+    reason: Literal["spool_full", "corrupt", "rejected"]
+    points: Count = 0
+
+
+class Exporter(msgspec.Struct):
+    """Which exporter speaks, and what it had to drop since it started."""
+
+    version: str = ""
+    dropped: dict[str, int] = {}
+
+
+class MetricsReport(msgspec.Struct):
+    """Body of POST /api/v1/wandb/metrics."""
+
+    metrics: Annotated[list[Metric], msgspec.Meta(max_length=MOST_POINTS)]
+    source: Source = "wandb"
+    workload_uid: Identity = ""
+    pod_uid: Identity = ""
+    pod_name: Identity = ""
+    namespace: Identity = ""
+    run_id: Identity = ""
+    timestamp: float | None = None
+    run: RunFacts | None = None
+    definitions: list[Definition] = []
+    gaps: list[GapNotice] = []
+    exporter: Exporter | None = None
+
+
+class LogRow(msgspec.Struct):
+    """Everything a job logged at one step; what is not a number stays out of the curves."""
+
+    step: Step
+    data: dict[Name, Any]
+    timestamp: float | None = None
+
+
+class LogsReport(msgspec.Struct):
+    """Body of POST /api/v1/wandb/logs."""
+
+    logs: Annotated[list[LogRow], msgspec.Meta(max_length=MOST_POINTS)]
+    source: Source = "wandb"
+    workload_uid: Identity = ""
+    pod_uid: Identity = ""
+    pod_name: Identity = ""
+    namespace: Identity = ""
+    run_id: Identity = ""
+    timestamp: float | None = None
+
+
+class BatchReport(msgspec.Struct):
+    """Body of POST /api/v1/wandb/batch: each part is decoded by itself, so that it fails alone."""
+
+    detection: msgspec.Raw | None = None
+    metrics: msgspec.Raw | None = None
+    logs: msgspec.Raw | None = None
+
+
+Message = TypeVar("Message", MetricsReport, LogsReport, BatchReport, detections.DetectionRequest)
+
+_DECODERS: dict[type, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind)
+    for kind in (MetricsReport, LogsReport, BatchReport, detections.DetectionRequest)
+}
+
+_PER_FIELD = {
+    "name": f"a string of 1 to {LONGEST_NAME} characters",
+    "step": f"an integer from 0 to {LARGEST_STEP}",
+    "value": 'a number, or one of "NaN", "Infinity", "-Infinity"',
+    "timestamp": "a number of Unix seconds",
+    "metrics": f"a list of at most {MOST_POINTS} points",
+    "logs": f"a list of at most {MOST_POINTS} rows",
+}
+_PER_TYPE = {
+    "int": "an integer",
+    "str": "a string",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "a list",
+}
+
+
+def decode(kind: type[Message], body: bytes | msgspec.Raw) -> Message:
+    """The message in a body. Raises MalformedBody (not JSON) or InvalidField (which, and why)."""
+    if not body:
+        raise errors.MalformedBody("the body is empty; it must be a JSON object")
+    try:
+        message: Message = _DECODERS[kind].decode(body)
+    except msgspec.ValidationError as error:
+        raise _explained(str(error), body) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise errors.MalformedBody(f"the body is not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise errors.MalformedBody("the body is not valid JSON: it is nested too deep") from error
+    if kind in (LogsReport, detections.DetectionRequest) or b"\\u0000" in bytes(body):
+        _refuse_unstorable(msgspec.json.decode(body))
+    return message
+
+
+def record_range(key: str) -> RecordRange:
+    """An Idempotency-Key: `<stream>/<seq>` or `<stream>/<first>-<last>`."""
+    match = re.fullmatch(r"([A-Za-z0-9._-]{1,128})/([0-9]{1,18})(?:-([0-9]{1,18}))?", key)
+    if match is None:
+        raise errors.InvalidField.of("Idempotency-Key", key, "<stream>/<first>-<last>")
+    stream, first, last = match.group(1), int(match.group(2)), int(match.group(3) or match.group(2))
+    if last < first:
+        raise errors.InvalidField.of("Idempotency-Key", key, "a range that does not run backwards")
+    return RecordRange(stream, first, last)
+
+
+def _explained(refusal: str, body: bytes | msgspec.Raw) -> errors.InvalidField:
+    """msgspec's refusal as a sentence with the value that was got."""
+    reason, _, path = refusal.partition(" - at `$")
+    field = path.rstrip("`").lstrip(".")
+    absent = re.search(r"missing required field `(\w+)`", reason)
+    if absent:
+        name = absent.group(1)
+        return errors.InvalidField.missing(f"{field}.{name}".lstrip("."), _allowed(name, reason))
+    got = _value_at(msgspec.json.decode(body, strict=False), field)
+    if not field:
+        return errors.InvalidField.of("the body", got, "an object")
+    return errors.InvalidField.of(field, got, _allowed(re.split(r"[.\[]", field)[-1], reason))
+
+
+def _allowed(name: str, reason: str) -> str:
+    if name in _PER_FIELD:
+        return _PER_FIELD[name]
+    expected = re.search(r"Expected `([^`]+)`", reason)
+    length = re.search(r"of length (.+)", reason)
+    if expected is None:
+        return f"different ({reason})"
+    kinds = [_PER_TYPE.get(kind, kind) for kind in expected.group(1).split(" | ")]
+    words = " or ".join(kind for kind in kinds if kind != "null")
+    return f"{words} of length {length.group(1)}" if length else words
+
+
+def _value_at(node: Any, field: str) -> Any:  # noqa: ANN401 - a JSON tree
+    """The value at a path such as `metrics[3].step`; None where the path leaves the tree."""
+    for key, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", field):
+        try:
+            node = node[int(index)] if index else node[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return node
+
+
+def _refuse_unstorable(tree: Any) -> None:  # noqa: ANN401 - a JSON tree
+    """Raises InvalidField for what PostgreSQL's JSONB refuses (NUL) and for bottomless nesting."""
+    for field, node, depth in _walk(tree, "", 1):
+        if depth > DEEPEST:
+            raise errors.InvalidField.of(field, "…", f"nested at most {DEEPEST} deep")
+        if isinstance(node, str) and "\x00" in node:
+            raise errors.InvalidField.of(field, node, "text without NUL characters")
+
+
+def _walk(node: Any, at: str, depth: int) -> Iterator[tuple[str, Any, int]]:  # noqa: ANN401
+    yield at, node, depth
+    if depth > DEEPEST:
+        return
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield f"{at}.{key}".lstrip("."), key, depth
+            yield from _walk(value, f"{at}.{key}".lstrip("."), depth + 1)
+    elif isinstance(node, list):
+        for i, value in enumerate(node):
+            yield from _walk(value, f"{at}[{i}]", depth + 1)

@@ -1,0 +1,179 @@
+"""The configuration: typed groups, read once from a YAML file, with ${VAR} taken from the environment.
+
+Every room receives its own group, never the whole. Unknown keys are refused with their place.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import yaml
+
+import primus_lens.model.errors as errors
+
+
+class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the configuration file."""
+
+
+class ServerSettings(Group):
+    """Where the service listens.
+
+    host: an address of this machine; loopback by default, since a service without tokens is for
+    this machine alone. port: 0 lets the system choose.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+
+class DatabaseSettings(Group):
+    """Which PostgreSQL holds the data.
+
+    host: of an external PostgreSQL (14 or newer); empty means the embedded one. dsn: instead of
+    host, port, database, user and password. data_directory: of the embedded one; empty means
+    /var/lib/primus-lens for root, else ~/.local/share/primus-lens. pool_size: connections at most.
+    embedded_settings: postgresql.conf entries for the embedded server.
+    """
+
+    host: str = ""
+    port: int = 5432
+    database: str = "primus_lens"
+    user: str = "lens"
+    password: str = ""
+    dsn: str = ""
+    data_directory: str = ""
+    pool_size: int = 8
+    embedded_settings: dict[str, str] = {}
+
+
+class WandbSettings(Group):
+    """Which reports are taken. A part that is switched off answers 404."""
+
+    enabled: bool = True
+    detection_enabled: bool = True
+    metrics_enabled: bool = True
+
+
+class PrometheusSettings(Group):
+    """The service's own metrics, on a port of their own. host: empty means the server's."""
+
+    enabled: bool = True
+    host: str = ""
+    port: int = 9090
+
+
+class MetricsSettings(Group):
+    """Metrics about the service itself."""
+
+    prometheus: PrometheusSettings = PrometheusSettings()
+
+
+class WorkloadSettings(Group):
+    """unknown_pods: keep (until the pod is seen) or reject reports of pods nobody has seen."""
+
+    unknown_pods: Literal["keep", "reject"] = "keep"
+
+
+class LimitSettings(Group):
+    """Bounds on what one request and all waiting requests may take.
+
+    body_bytes: as sent. inflated_bytes: after gzip. inflated_ratio: inflated to sent, over the
+    first mebibyte. pending_bytes: of all requests not yet committed; over it senders get a 503.
+    """
+
+    body_bytes: int = 8 << 20
+    inflated_bytes: int = 32 << 20
+    inflated_ratio: int = 100
+    pending_bytes: int = 128 << 20
+
+
+class ApiSettings(Group):
+    """The reading side. cluster: the name under which this server's own database is known."""
+
+    cluster: str = "default"
+
+
+class LogSettings(Group):
+    """level: debug, info, warn or error; the environment's LOG_LEVEL is the default."""
+
+    level: Literal["debug", "info", "warn", "error"] = "info"
+
+
+class Settings(Group):
+    """The whole file. clusters: names of further data planes, each with its DSN, for reading."""
+
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    wandb: WandbSettings = WandbSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    workloads: WorkloadSettings = WorkloadSettings()
+    limits: LimitSettings = LimitSettings()
+    api: ApiSettings = ApiSettings()
+    clusters: dict[str, str] = {}
+    log: LogSettings = LogSettings()
+
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of a file, or the defaults without one.
+
+    `${VAR}` becomes the variable's value, `${VAR:-default}` the default when it is unset or empty.
+    Raises ConfigError naming the file, the place and what is allowed.
+    """
+    where = str(path) if path else "the defaults"
+    document = _read(path) if path else {}
+    if "LOG_LEVEL" in environ:
+        log = document.setdefault("log", {})
+        log.setdefault("level", environ["LOG_LEVEL"].lower())
+    try:
+        # strict=False: a substituted "${PORT}" arrives as text where a number is meant.
+        return msgspec.convert(_substitute(document, environ, ""), Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise errors.ConfigError(f"{where}: {error}".replace(" - at `$.", " - at `")) from error
+    except errors.ConfigError as error:
+        raise errors.ConfigError(f"{where}: {error.message}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise errors.ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise errors.ConfigError(f"{path} is not valid YAML: {error}") from error
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise errors.ConfigError(f"{path} must hold a mapping at its top")
+    return document
+
+
+def _substitute(node: Any, environ: Mapping[str, str], at: str) -> Any:  # noqa: ANN401 - a YAML tree
+    """The tree with its variables filled in; done after parsing so that no value can add YAML."""
+    if isinstance(node, dict):
+        return {key: _substitute(value, environ, f"{at}.{key}") for key, value in node.items()}
+    if isinstance(node, list):
+        return [_substitute(value, environ, f"{at}[{i}]") for i, value in enumerate(node)]
+    if not isinstance(node, str):
+        return node
+
+    def value_of(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        if environ.get(name):
+            return environ[name]
+        if default is not None:
+            return str(default)
+        if name in environ:
+            return ""
+        raise errors.ConfigError(
+            f"{at.lstrip('.')} needs the environment variable {name}, which is not set; "
+            f"set it or write ${{{name}:-default}}"
+        )
+
+    return _VARIABLE.sub(value_of, node)

@@ -1,0 +1,1 @@
+"""PostgreSQL, the only engine: connections, migrations, and every statement that is run."""

@@ -1,0 +1,118 @@
+"""The connections to one PostgreSQL, and its errors in our words.
+
+The only place that knows asyncpg's exceptions: a lost connection becomes StoreUnavailable, data
+that PostgreSQL refuses becomes DataRefused, anything else is our bug.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+
+import primus_lens.model.errors as errors
+import primus_lens.store.migrate as migrations
+
+log = logging.getLogger(__name__)
+
+_UNREACHABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,  # what the pool raises when a connection died under it
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.InsufficientResourcesError,  # disk full included: nothing was stored, so try again
+    asyncpg.ReadOnlySQLTransactionError,  # a standby after failover
+)
+
+_REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+
+
+class DataRefused(errors.Rejected):
+    """PostgreSQL refused the data of a statement; of a group of requests, one is at fault."""
+
+    code = "data_refused"
+
+
+class Database:
+    """A pool of connections to one PostgreSQL, opened late and kept through its restarts."""
+
+    def __init__(self, dsn: str, *, pool_size: int = 8) -> None:
+        self._dsn = dsn
+        self._pool_size = pool_size
+        self._pool: asyncpg.Pool | None = None
+
+    async def open(self, *, wait_s: float = 60, migrate: bool = True) -> None:
+        """Connect, waiting up to wait_s for a PostgreSQL that is still starting, and migrate.
+
+        Raises ConfigError when it cannot be reached or refuses the credentials.
+        """
+        deadline = asyncio.get_running_loop().time() + wait_s
+        while True:
+            try:
+                self._pool = await asyncpg.create_pool(
+                    self._dsn,
+                    min_size=1,
+                    max_size=self._pool_size,
+                    command_timeout=60,
+                    server_settings={"application_name": "primus-lens", "timezone": "UTC"},
+                )
+                break
+            except (asyncpg.InvalidAuthorizationSpecificationError, ValueError) as error:
+                raise errors.ConfigError(f"PostgreSQL refuses the connection: {error}") from error
+            except asyncpg.InvalidCatalogNameError as error:
+                raise errors.ConfigError(f"{error}; create it, or name another database") from error
+            except _UNREACHABLE as error:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise errors.ConfigError(
+                        f"PostgreSQL cannot be reached within {wait_s:.0f} s: {error}"
+                    ) from error
+                log.warning("PostgreSQL is not reachable yet", extra={"reason": str(error)})
+                await asyncio.sleep(1)
+        if migrate:
+            async with self.connection() as connection:
+                await migrations.migrate(connection)
+
+    async def close(self) -> None:
+        """Give all connections back; bounded, since a hung statement must not hold up an exit."""
+        if self._pool is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._pool.close(), timeout=5)
+            self._pool.terminate()
+            self._pool = None
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for one piece of work. Raises StoreUnavailable, DataRefused or Defect."""
+        if self._pool is None:
+            raise errors.StoreUnavailable("the database is not open yet")
+        try:
+            async with self._pool.acquire(timeout=10) as connection:
+                yield connection
+        except _REFUSED as error:
+            raise DataRefused(f"PostgreSQL refuses this data: {error}") from error
+        except _UNREACHABLE as error:
+            raise errors.StoreUnavailable(f"the database cannot be reached: {error}") from error
+        except asyncpg.PostgresError as error:
+            raise errors.Defect(f"PostgreSQL refuses a statement: {error}") from error
+
+    async def fetch(self, statement: str, *parameters: Any) -> list[asyncpg.Record]:  # noqa: ANN401
+        """All rows of a statement."""
+        async with self.connection() as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(statement, *parameters)
+            return rows
+
+    async def is_reachable(self) -> bool:
+        """Whether a statement gets an answer now."""
+        try:
+            await self.fetch("SELECT 1")
+        except errors.LensError:
+            return False
+        return True
