@@ -1,0 +1,129 @@
+"""Which PostgreSQL processes live in a directory, and how to make them leave it.
+
+A number in postmaster.pid proves nothing: it may be a zombie's or another program's by now. What
+counts is the directory a live process works in.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+from primus_lens.model.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+_NAMES = frozenset({"postgres", "initdb"})
+_PATIENCE_S = (
+    (signal.SIGINT, 60.0),  # fast shutdown; its checkpoint may have gigabytes to write
+    (signal.SIGQUIT, 10.0),  # immediate: the next start replays the log
+    (signal.SIGKILL, 10.0),
+)
+_POLL_S = 0.02
+
+
+def working_in(
+    directories: Iterable[Path], *, marks: tuple[str, ...], uid: int
+) -> list[psutil.Process]:
+    """The live PostgreSQL processes that have one of the directories as their working directory.
+
+    marks: texts of which one is in the command line or title of every such process. They decide
+    for processes of uid where the working directory may not be read: root in a container lacks
+    CAP_SYS_PTRACE. Zombies are not live.
+    """
+    places = set()
+    for directory in directories:
+        with contextlib.suppress(FileNotFoundError):
+            places.add(_identity(directory))
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, FileNotFoundError, ProcessLookupError):
+            if process.name() in _NAMES and _is_there(process, places, marks, uid):
+                found.append(process)
+    return found
+
+
+def make_leave(processes: list[psutil.Process]) -> None:
+    """End these processes, politely first.
+
+    Raises StoreUnavailable when some do not end or belong to somebody else.
+    """
+    for number, patience_s in _PATIENCE_S:
+        processes = [process for process in processes if is_alive(process)]
+        if not processes:
+            return
+        log.warning(
+            "ending left-over postgres processes",
+            extra={"pids": [process.pid for process in processes], "signal": number.name},
+        )
+        # A postmaster ends its own children; to be asked singly would cost them their clean exit.
+        asked = _heads(processes) if number is signal.SIGINT else processes
+        for process in asked:
+            _send(process, number)
+        _wait_until_gone(processes, patience_s)
+    remaining = [process.pid for process in processes if is_alive(process)]
+    if remaining:
+        raise StoreUnavailable(f"postgres processes {remaining} hold the directory and do not end")
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether this very process still runs: not ended, not a zombie, its pid not reused."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _identity(path: Path | str) -> tuple[int, int]:
+    status = os.stat(path)  # noqa: PTH116 - /proc/<pid>/cwd is followed by the kernel, not by name
+    return status.st_dev, status.st_ino
+
+
+def _is_there(
+    process: psutil.Process, places: set[tuple[int, int]], marks: tuple[str, ...], uid: int
+) -> bool:
+    """Whether the process works in one of the places (device, inode).
+
+    By inode, not by name: another container's processes show the same paths for other directories.
+    """
+    try:
+        link = f"/proc/{process.pid}/cwd" if sys.platform == "linux" else process.cwd()
+        return _identity(link) in places
+    except (PermissionError, psutil.AccessDenied):
+        title = " ".join(process.cmdline())
+        return process.uids().effective == uid and any(mark in title for mark in marks)
+
+
+def _heads(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those whose parent is not among them: the postmaster, or orphans of one."""
+    pids = {process.pid for process in processes}
+    heads = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.ppid() not in pids:
+                heads.append(process)
+    return heads
+
+
+def _send(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.AccessDenied as error:
+        raise StoreUnavailable(
+            f"postgres process {process.pid} holds the directory and belongs to somebody else"
+        ) from error
+
+
+def _wait_until_gone(processes: list[psutil.Process], patience_s: float) -> None:
+    """Wait for processes that are not our children; nothing tells us, so we look."""
+    deadline = time.monotonic() + patience_s
+    while any(is_alive(process) for process in processes) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
