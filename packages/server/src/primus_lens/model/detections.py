@@ -118,13 +118,14 @@ class Detection(msgspec.Struct, frozen=True):
     """What one body of evidence means.
 
     framework: the wrapper if there is one, else the base; layer says which. confidence: from 0
-    to 1. indicators: what was seen, in words, at most eight.
+    to 1. method: a Method, or a word of another source's own. indicators: what was seen, at most
+    eight.
     """
 
     framework: str
     layer: Layer
     confidence: float
-    method: Method
+    method: str
     wrapper_framework: str = ""
     base_framework: str = ""
     indicators: tuple[str, ...] = ()
@@ -163,7 +164,7 @@ class MergedDetection(msgspec.Struct, frozen=True):
     layer: Layer
     confidence: float
     status: Status
-    method: Method
+    method: str
     wrapper_framework: str = ""
     base_framework: str = ""
     indicators: tuple[str, ...] = ()
