@@ -1,0 +1,1 @@
+"""What people look at: pages, their ES modules and stylesheets, and the libraries they use."""

@@ -1,0 +1,285 @@
+// One uPlot chart: draws a picture, follows the shared cursor and zoom, marks what has no height.
+import { uPlot } from "./vendor/uplot.js";
+import * as say from "./say.js";
+
+/** @typedef {import("./lines.js").Picture} Picture
+ * @typedef {import("./lines.js").Mark} Mark
+ * @typedef {{x: import("./lines.js").XMode, log: boolean, colours: (serial: number) => string,
+ *   names: (serial: number) => string, stretch: () => {lo: number, hi: number} | null,
+ *   zoom: (stretch: {lo: number, hi: number} | null) => void, read: (text: string | null) => void}} How
+ *   read: told the value under the shared cursor */
+
+const LINKED = "cursors of this page";
+const MARK_GAP = 5; // CSS pixels: nearer marks of one kind become one
+const MARK_WORDS = { nan: "NaN", up: "+infinity", down: "−infinity" };
+
+/** @param {HTMLElement} host @param {Picture} picture @param {How} how */
+export function drawChart(host, picture, how) {
+  let current = picture;
+  const plot = new uPlot(options(host, () => current, how), picture.columns, host);
+  // uPlot itself leaves the zoom of a double click to the page: the address decides.
+  plot.over.addEventListener("dblclick", () => how.zoom(null));
+  const size = new ResizeObserver(() => {
+    if (host.clientWidth) plot.setSize({ width: host.clientWidth, height: host.clientHeight });
+  });
+  size.observe(host);
+  return {
+    /** Show newer points; the lines are the same. @param {Picture} next */
+    update(next) {
+      current = next;
+      plot.setData(next.columns);
+    },
+    rescale() {
+      plot.setData(current.columns);
+    },
+    destroy() {
+      size.disconnect();
+      plot.destroy();
+    },
+  };
+}
+
+/** @param {HTMLElement} host @param {() => Picture} picture @param {How} how */
+function options(host, picture, how) {
+  const style = getComputedStyle(host);
+  /** @param {string} name */
+  const paint = (name) => style.getPropertyValue(name).trim();
+  return {
+    width: host.clientWidth,
+    height: host.clientHeight,
+    ms: 1,
+    padding: [8, 12, 0, 0],
+    legend: { show: false },
+    cursor: {
+      sync: { key: LINKED, scales: ["x", null], filters: { pub: onlyMoves } },
+      drag: { x: true, y: false, setScale: false },
+      points: { size: 7, width: 2 },
+      dataIdx: (/** @type {any} */ u, /** @type {number} */ line, /** @type {number} */ at) => nearest(u.data, line, at),
+      bind: { dblclick: () => null },
+    },
+    scales: {
+      x: { time: how.x === "time", range: (/** @type {any} */ _u, /** @type {number} */ lo, /** @type {number} */ hi) => xRange(how.stretch(), lo, hi) },
+      y: how.log ? { distr: 3, range: logRange } : { range: linearRange },
+    },
+    series: [{}, ...picture().lines.map((line, i) => ({
+      stroke: how.colours(line.serial),
+      width: 1.5,
+      spanGaps: false,
+      points: { size: 5, fill: how.colours(line.serial), filter: (/** @type {any} */ _u, /** @type {number} */ _i, /** @type {boolean} */ show) => (show ? null : picture().lines[i].lone) },
+    }))],
+    axes: [xAxis(how.x, paint), yAxis(how.log, paint)],
+    hooks: {
+      setSelect: [(/** @type {any} */ u) => zoomTo(u, how)],
+      setCursor: [(/** @type {any} */ u) => readCursor(u, picture(), how)],
+      draw: [(/** @type {any} */ u) => placeMarks(u, picture(), how)],
+    },
+  };
+}
+
+/** Cursors are shared; presses and releases are not, or every chart would zoom at once.
+ * @param {string} type */
+function onlyMoves(type) {
+  return type === "mousemove" || type === "mouseleave";
+}
+
+/** @param {any} u @param {How} how */
+function zoomTo(u, how) {
+  if (u.select.width < 3) return;
+  const lo = u.posToVal(u.select.left, "x");
+  const hi = u.posToVal(u.select.left + u.select.width, "x");
+  u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  how.zoom({ lo, hi });
+}
+
+/** @param {{lo: number, hi: number} | null} stretch @param {number} lo @param {number} hi */
+function xRange(stretch, lo, hi) {
+  if (stretch) return [stretch.lo, stretch.hi];
+  if (lo === null || hi === null) return [0, 1];
+  return lo === hi ? [lo - 0.5, hi + 0.5] : [lo, hi];
+}
+
+/** @param {any} _u @param {number | null} lo @param {number | null} hi */
+function linearRange(_u, lo, hi) {
+  if (lo === null || hi === null) return [0, 1];
+  if (lo === hi) return [lo - (Math.abs(lo) * 0.1 || 1), hi + (Math.abs(hi) * 0.1 || 1)];
+  const room = (hi - lo) * 0.06;
+  // A curve that never goes below zero gets no room there: a loss of -0.1 would be a lie.
+  return [lo >= 0 && lo - room < 0 ? 0 : lo - room, hi + room];
+}
+
+/** @param {any} _u @param {number | null} lo @param {number | null} hi */
+function logRange(_u, lo, hi) {
+  if (lo === null || hi === null || lo <= 0) return [0.1, 1];
+  const room = Math.max(1.05, (hi / lo) ** 0.06);
+  return [lo / room, hi * room];
+}
+
+/** @param {import("./lines.js").XMode} x @param {(name: string) => string} paint */
+function xAxis(x, paint) {
+  const words = { step: say.axisNumbers, time: say.axisTimes, elapsed: axisDurations };
+  return {
+    ...axisLook(paint),
+    size: x === "time" ? 40 : 26,
+    space: x === "time" ? 76 : 64,
+    ...(x === "elapsed" ? { incrs: ELAPSED_GAPS } : {}),
+    values: (/** @type {any} */ _u, /** @type {number[]} */ ticks, /** @type {any} */ _axis, /** @type {any} */ _space, /** @type {number} */ gap) => words[x](ticks, gap),
+  };
+}
+
+/** @param {number[]} ticks seconds */
+function axisDurations(ticks) {
+  return ticks.map((tick) => (tick === 0 ? "0" : say.duration(tick)));
+}
+
+const ELAPSED_GAPS = [
+  0.001, 0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800,
+  21600, 43200, 86400, 172800, 432000, 864000, 1728000,
+]; // seconds: gaps people count in
+
+/** @param {boolean} log @param {(name: string) => string} paint */
+function yAxis(log, paint) {
+  return {
+    ...axisLook(paint),
+    size: (/** @type {any} */ _u, /** @type {string[] | null} */ words) => 16 + 7 * Math.max(4, ...(words ?? []).map((word) => (word ?? "").length)),
+    space: 32,
+    values: (/** @type {any} */ _u, /** @type {(number | null)[]} */ ticks, /** @type {any} */ _axis, /** @type {any} */ _space, /** @type {number} */ gap) => (log
+      ? ticks.map((tick) => (tick === null ? "" : say.number(tick)))
+      : say.axisNumbers(/** @type {number[]} */ (ticks), gap)),
+  };
+}
+
+/** @param {(name: string) => string} paint */
+function axisLook(paint) {
+  return {
+    stroke: paint("--dim"),
+    font: `11px ${paint("--face")}`,
+    gap: 6,
+    grid: { stroke: paint("--grid"), width: 1 },
+    ticks: { show: false },
+    border: { show: true, stroke: paint("--line"), width: 1 },
+  };
+}
+
+/** The place nearest to `at` where this line says something, be it NaN.
+ * @param {any[]} columns @param {number} line @param {number} at */
+function nearest(columns, line, at) {
+  const column = columns[line];
+  if (line === 0 || column[at] !== undefined) return at;
+  for (let away = 1; away < column.length; away += 1) {
+    if (column[at - away] !== undefined) return at - away;
+    if (column[at + away] !== undefined) return at + away;
+  }
+  return at;
+}
+
+/** @param {any} u @param {Picture} picture @param {How} how */
+function readCursor(u, picture, how) {
+  const tip = tipOf(u);
+  if (u.cursor.left === undefined || u.cursor.left < 0 || u.cursor.idx === null || !picture.lines.length) {
+    tip.hidden = true;
+    how.read(null);
+    return;
+  }
+  const readings = picture.lines.map((line, i) => reading(u, picture, i));
+  if (picture.lines.length === 1) how.read(readings[0].text);
+  // Linked charts show their cursor; only the one under the pointer opens its list.
+  tip.hidden = !u.over.matches(":hover");
+  if (tip.hidden) return;
+  tip.replaceChildren(tipHead(picture, u, how), ...readings.map(({ text }, i) => tipRow(picture.lines[i], text, how)));
+  const right = u.cursor.left > u.over.clientWidth / 2;
+  tip.style.left = right ? "" : `${u.cursor.left + 14}px`;
+  tip.style.right = right ? `${u.over.clientWidth - u.cursor.left + 14}px` : "";
+}
+
+/** @param {any} u @param {Picture} picture @param {number} i */
+function reading(u, picture, i) {
+  const at = u.cursor.idxs[i + 1] ?? u.cursor.idx;
+  const x = u.data[0][at];
+  const y = u.data[i + 1][at];
+  if (typeof y === "number") return { text: say.number(y) };
+  const mark = picture.marks.find((one) => one.line === i && one.step === picture.steps[i].get(x));
+  return { text: mark ? MARK_WORDS[mark.kind] : "not above 0" };
+}
+
+/** @param {any} u */
+function tipOf(u) {
+  const known = u.over.querySelector(".tip");
+  if (known) return known;
+  const tip = document.createElement("div");
+  tip.className = "tip";
+  tip.hidden = true;
+  u.over.append(tip);
+  return tip;
+}
+
+/** @param {Picture} picture @param {any} u @param {How} how */
+function tipHead(picture, u, how) {
+  const x = u.data[0][u.cursor.idx];
+  const head = document.createElement("b");
+  const words = { step: () => `step ${say.count(x)}`, time: () => say.local(x), elapsed: () => say.duration(x) };
+  const step = picture.lines.length === 1 && how.x !== "step" ? picture.steps[0].get(x) : undefined;
+  head.textContent = words[how.x]() + (step === undefined ? "" : ` · step ${say.count(step)}`);
+  return head;
+}
+
+/** @param {import("./lines.js").Line} line @param {string} text @param {How} how */
+function tipRow(line, text, how) {
+  const row = document.createElement("span");
+  const dot = document.createElement("i");
+  dot.style.background = how.colours(line.serial);
+  const value = document.createElement("strong");
+  value.textContent = text;
+  row.append(dot, value, ` ${how.names(line.serial)}`);
+  return row;
+}
+
+/** Small triangles on the axis where a value is not a number or infinite.
+ * @param {any} u @param {Picture} picture @param {How} how */
+function placeMarks(u, picture, how) {
+  let shelf = u.over.querySelector(".marks");
+  if (!shelf) {
+    shelf = document.createElement("div");
+    shelf.className = "marks";
+    u.over.append(shelf);
+  }
+  shelf.replaceChildren(...clusters(u, picture.marks).map((cluster) => markOf(cluster, picture, how)));
+}
+
+/** @param {any} u @param {Mark[]} marks @returns {{left: number, marks: Mark[]}[]} */
+function clusters(u, marks) {
+  const { min, max } = u.scales.x;
+  const all = /** @type {{left: number, marks: Mark[]}[]} */ ([]);
+  const latest = new Map();
+  for (const mark of [...marks].sort((a, b) => a.x - b.x)) {
+    if (mark.x < min || mark.x > max) continue;
+    const left = u.valToPos(mark.x, "x");
+    const kind = `${mark.kind} ${mark.line}`;
+    const near = latest.get(kind);
+    if (near && left - near.left < MARK_GAP) {
+      near.marks.push(mark);
+    } else {
+      const cluster = { left, marks: [mark] };
+      latest.set(kind, cluster);
+      all.push(cluster);
+    }
+  }
+  return all;
+}
+
+/** @param {{left: number, marks: Mark[]}} cluster @param {Picture} picture @param {How} how */
+function markOf({ left, marks }, picture, how) {
+  const [first] = marks;
+  const last = marks[marks.length - 1];
+  const { serial } = picture.lines[first.line];
+  const where = marks.length === 1
+    ? `at step ${say.count(first.step)}`
+    : `at ${say.count(marks.length)} of the points from step ${say.count(first.step)} to ${say.count(last.step)}`;
+  const mark = document.createElement("i");
+  mark.className = `mark ${first.kind}`;
+  mark.title = `${MARK_WORDS[first.kind]} ${where}${picture.lines.length > 1 ? ` (${how.names(serial)})` : ""}`;
+  mark.setAttribute("role", "img");
+  mark.setAttribute("aria-label", mark.title);
+  mark.style.left = `${left}px`;
+  if (picture.lines.length > 1) mark.style.setProperty("--run", how.colours(serial));
+  return mark;
+}
