@@ -139,10 +139,14 @@ def test_loaded_but_unused_does_not_count_beside_used():
     assert layers(detection) == ("transformers_trainer", "")
 
 
-def test_loaded_counts_when_nothing_is_in_use_yet():
-    """Early in a job nothing is in use; then what is loaded is the best there is."""
-    detection = detect(read(base_frameworks={"megatron": {"detected": True, "initialized": False}}))
-    assert (detection.framework, detection.confidence) == ("megatron", 0.90)
+def test_loaded_but_unused_is_a_loaded_module():
+    """A framework that is loaded and not in use has .60, behind what the environment says."""
+    unused = {"megatron": {"detected": True, "initialized": False}}
+    detection = detect(read(base_frameworks=unused))
+    assert (detection.framework, detection.method) == ("megatron", "pytorch_modules")
+    assert detection.confidence == 0.60
+    detection = detect(read(base_frameworks=unused, environment={"JAX_PLATFORMS": "rocm"}))
+    assert (detection.framework, detection.method) == ("jax", "env_vars")
 
 
 def test_transformers_as_a_wrapper_is_its_trainer():

@@ -6,8 +6,8 @@ calls detect on each report and merge on what is stored; rules holds the table.
 **One report.** Five tiers, the first that speaks wins: what was imported (.90), environment
 variables (.80), the wandb config (.70), loaded modules (.60), the project's name (.50). Within a
 tier wrapper and base are each the first of the table that is shown; the framework is the wrapper,
-without one the base. A framework that is loaded but, as the sender says, not in use counts only
-when nothing is in use.
+without one the base. A framework that the sender says is loaded but not in use (initialized false)
+is a loaded module and nothing more: DeepSpeed and accelerate get imported by jobs without them.
 
 **All reports.** Each source has one voice: its surest report, the newest of equals. Voices are
 ordered by: the user's first, then confidence, then the source (an import seen by wandb, component,
@@ -106,31 +106,26 @@ def _order(claim: _Claim) -> tuple[int, int, str]:
 
 
 def _imported(evidence: Evidence) -> Iterator[_Claim]:
-    found = [
-        (layer, name, entry)
-        for layer, section in (
-            (Layer.WRAPPER, evidence.wrapper_frameworks),
-            (Layer.BASE, evidence.base_frameworks),
-        )
-        for name, entry in _detected(section or {}, layer)
-    ]
-    in_use = [one for one in found if one[2].initialized is not False]
-    for layer, name, entry in in_use or found:
+    for layer, name, entry in _loaded(evidence):
+        if entry.initialized is False:
+            continue
         yield _Claim(layer, name, f"import.{name}")
         if layer is Layer.WRAPPER and entry.base_framework:
             base = rules.canonical(entry.base_framework)
             yield _Claim(Layer.BASE, base, f"{name}.base_framework={base}", weight=0)
 
 
-def _detected(
-    section: Mapping[str, FrameworkEvidence], layer: Layer
-) -> Iterator[tuple[str, FrameworkEvidence]]:
-    for key, entry in sorted(section.items()):
-        name = rules.canonical(key)
-        if name == "transformers" and layer is Layer.WRAPPER:
-            name = "transformers_trainer"  # as a wrapper, Transformers is its Trainer
-        if entry.detected and name:
-            yield name, entry
+def _loaded(evidence: Evidence) -> Iterator[tuple[Layer, str, FrameworkEvidence]]:
+    for layer, section in (
+        (Layer.WRAPPER, evidence.wrapper_frameworks or {}),
+        (Layer.BASE, evidence.base_frameworks or {}),
+    ):
+        for key, entry in sorted(section.items()):
+            name = rules.canonical(key)
+            if name == "transformers" and layer is Layer.WRAPPER:
+                name = "transformers_trainer"  # as a wrapper, Transformers is its Trainer
+            if entry.detected:
+                yield layer, name, entry
 
 
 def _environment(environment: Mapping[str, str]) -> Iterator[_Claim]:
@@ -159,6 +154,8 @@ def _config(evidence: Evidence) -> Iterator[_Claim]:
 
 
 def _modules(evidence: Evidence) -> Iterator[_Claim]:
+    for layer, name, _ in _loaded(evidence):
+        yield _Claim(layer, name, f"module.{name}")
     modules = (evidence.pytorch.detected_modules if evidence.pytorch else None) or {}
     for key in sorted(modules):
         rule = rules.BY_NAME.get(rules.canonical(key))
