@@ -20,7 +20,7 @@ from pathlib import Path
 
 from primus_lens.model.errors import ConfigError, StoreUnavailable
 from primus_lens.store import embedded_processes
-from primus_lens.store.embedded_programs import MAJOR, Account, Programs, may_enter
+from primus_lens.store.embedded_programs import MAJOR, Account, Programs, account_for, may_enter
 
 USER = DATABASE = "primus_lens"
 PORT = 5432  # only a part of the socket's file name here
@@ -36,9 +36,9 @@ _LOG_BYTES = 16 << 20  # two files of this size are kept
 
 
 class ClusterDirectory:
-    """Paths and state of one data directory; made by `prepare`, given back by `release`.
+    """Paths and state of one data directory; made by `claim`, given back by `release`.
 
-    All methods block on files and processes: call them in a worker thread.
+    Its methods block on files and processes: they belong in a worker thread.
     """
 
     def __init__(self, root: Path, account: Account, lock: int) -> None:
@@ -53,6 +53,9 @@ class ClusterDirectory:
 
     def release(self) -> None:
         """Let another server have the directory."""
+        if self.socket_directory != self.cluster:
+            with contextlib.suppress(OSError):
+                self.socket_directory.rmdir()
         os.ftruncate(self._lock, 0)
         os.close(self._lock)
 
@@ -63,7 +66,7 @@ class ClusterDirectory:
         the number in them by now. Raises StoreUnavailable when a process does not end.
         """
         places = (self.root, self.cluster, *self.root.glob(f"{_FRESH_PREFIX}*"))
-        marks = (self.name, str(self.root))
+        marks = (f"{self.root}/", f"postgres: {self.name}")
         while found := embedded_processes.working_in(places, marks=marks, uid=self.account.uid):
             embedded_processes.make_leave(found)
         for stale in (
@@ -78,8 +81,10 @@ class ClusterDirectory:
 
         It is made beside its place and renamed. Raises StoreUnavailable with initdb's words.
         """
-        for unfinished in self.root.glob(f"{_FRESH_PREFIX}*"):
-            shutil.rmtree(unfinished)
+        if unfinished := list(self.root.glob(f"{_FRESH_PREFIX}*")):
+            self.clear()  # an initdb may still be at it
+        for left in unfinished:
+            shutil.rmtree(left)
         if self.cluster.exists():
             return
         if not self.account.known:
@@ -105,7 +110,11 @@ class ClusterDirectory:
         """Close the cluster to others and settle where the socket is.
 
         Kubernetes opens a volume's files to the pod's group at each mount; PostgreSQL refuses that.
+        Raises ConfigError when the cluster belongs to somebody else.
         """
+        owner = self.cluster.lstat().st_uid
+        if owner != self.account.uid:
+            raise ConfigError(_belongs_to(self.cluster, owner, self.account))
         self.cluster.chmod(0o700)
         self.socket_directory = _socket_directory(self.cluster, self.account)
 
@@ -173,11 +182,13 @@ def inspect(root: Path) -> None:
             )
 
 
-def claim(root: Path, account: Account) -> ClusterDirectory:
+def claim(root: Path) -> ClusterDirectory:
     """Make the directory where it is missing, close it to others and become its one owner.
 
-    Raises ConfigError when it cannot be made or entered, belongs to somebody else or is in use.
+    Raises ConfigError when it is not ours, cannot be made or entered, or is in use.
     """
+    inspect(root)
+    account = account_for(root / "postgres", root)
     try:
         _make(root)
         _close_to_others(root, account)
@@ -206,11 +217,15 @@ def _close_to_others(root: Path, account: Account) -> None:
         root.chmod(0o700)
         account.own(root)
     elif account.switch or not os.access(root, os.W_OK | os.X_OK):
-        raise ConfigError(
-            f"the data directory {root} belongs to user id {found.st_uid}, but PostgreSQL would "
-            f"run as {account}; run Primus Lens as its owner, or give it away with "
-            f"chown -R {account.uid}:{account.gid}"
-        )
+        raise ConfigError(_belongs_to(root, found.st_uid, account))
+
+
+def _belongs_to(directory: Path, owner: int, account: Account) -> str:
+    return (
+        f"the data directory {directory} belongs to user id {owner}, but PostgreSQL would run as "
+        f"{account}; run Primus Lens as its owner, or give it away with "
+        f"chown -R {account.uid}:{account.gid} {directory}"
+    )
 
 
 def _unreachable(root: Path, account: Account) -> str:
@@ -285,11 +300,13 @@ def _digest(path: Path) -> str:
 
 def _replace(path: Path, content: bytes, account: Account) -> None:
     """Write a file beside its place and rename it: no half file, and no symlink is followed."""
-    descriptor, fresh = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         account.own(descriptor)
-    Path(fresh).replace(path)
+    fresh.replace(path)
 
 
 def _sync(directory: Path) -> None:

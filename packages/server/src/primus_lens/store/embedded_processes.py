@@ -20,11 +20,9 @@ from primus_lens.model.errors import StoreUnavailable
 log = logging.getLogger(__name__)
 
 _NAMES = frozenset({"postgres", "initdb"})
-_PATIENCE_S = (
-    (signal.SIGINT, 60.0),  # fast shutdown; its checkpoint may have gigabytes to write
-    (signal.SIGQUIT, 10.0),  # immediate: the next start replays the log
-    (signal.SIGKILL, 10.0),
-)
+_FAST_SHUTDOWN_S = 60.0  # its checkpoint may have gigabytes to write
+_NOTICE_S = 5.0
+_FORCED_S = 10.0
 _POLL_S = 0.02
 
 
@@ -33,9 +31,9 @@ def working_in(
 ) -> list[psutil.Process]:
     """The live PostgreSQL processes that have one of the directories as their working directory.
 
-    marks: texts of which one is in the command line or title of every such process. They decide
-    for processes of uid where the working directory may not be read: root in a container lacks
-    CAP_SYS_PTRACE. Zombies are not live.
+    marks: beginnings of an argument or of the title, one of which every such process has. They
+    decide for processes of uid where the working directory may not be read: root in a container
+    lacks CAP_SYS_PTRACE. Zombies are not live.
     """
     places = set()
     for directory in directories:
@@ -50,23 +48,25 @@ def working_in(
 
 
 def make_leave(processes: list[psutil.Process]) -> None:
-    """End these processes, politely first.
+    """End these processes: a postmaster politely, what it left behind with less patience.
 
     Raises StoreUnavailable when some do not end or belong to somebody else.
     """
-    for number, patience_s in _PATIENCE_S:
-        processes = [process for process in processes if is_alive(process)]
-        if not processes:
-            return
-        log.warning(
-            "ending left-over postgres processes",
-            extra={"pids": [process.pid for process in processes], "signal": number.name},
-        )
-        # A postmaster ends its own children; to be asked singly would cost them their clean exit.
-        asked = _heads(processes) if number is signal.SIGINT else processes
-        for process in asked:
+    log.warning(
+        "ending left-over postgres processes",
+        extra={"pids": [process.pid for process in processes]},
+    )
+    # A postmaster ends its own children; asked singly they would have no clean exit.
+    postmasters = [process for process in processes if not _is_child(process)]
+    for process in postmasters:
+        _send(process, signal.SIGINT)
+    _wait_until_gone(postmasters, _FAST_SHUTDOWN_S)
+    # Children notice by themselves that their postmaster died.
+    _wait_until_gone(processes, _NOTICE_S)
+    for number in (signal.SIGQUIT, signal.SIGKILL):
+        for process in filter(is_alive, processes):
             _send(process, number)
-        _wait_until_gone(processes, patience_s)
+        _wait_until_gone(processes, _FORCED_S)
     remaining = [process.pid for process in processes if is_alive(process)]
     if remaining:
         raise StoreUnavailable(f"postgres processes {remaining} hold the directory and do not end")
@@ -96,19 +96,16 @@ def _is_there(
         link = f"/proc/{process.pid}/cwd" if sys.platform == "linux" else process.cwd()
         return _identity(link) in places
     except (PermissionError, psutil.AccessDenied):
-        title = " ".join(process.cmdline())
-        return process.uids().effective == uid and any(mark in title for mark in marks)
+        shown = process.cmdline()
+        return process.uids().effective == uid and any(part.startswith(marks) for part in shown)
 
 
-def _heads(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those whose parent is not among them: the postmaster, or orphans of one."""
-    pids = {process.pid for process in processes}
-    heads = []
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if process.ppid() not in pids:
-                heads.append(process)
-    return heads
+def _is_child(process: psutil.Process) -> bool:
+    """Whether a postmaster started it: those show "postgres: <cluster>: <what it does>"."""
+    try:
+        return "".join(process.cmdline()[:1]).startswith("postgres: ")
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _send(process: psutil.Process, number: signal.Signals) -> None:

@@ -147,7 +147,7 @@ class Programs(NamedTuple):
         try:
             for name in ("postgres", "initdb"):
                 self.run(name, ["--version"], cwd=Path("/"))
-        except (PermissionError, StoreUnavailable):
+        except (OSError, StoreUnavailable):  # no entry, or a libc it was not built for
             return False
         return True
 
