@@ -1,4 +1,4 @@
-"""The configuration: typed groups, read once from a YAML file, with ${VAR} taken from the environment.
+"""The configuration: typed groups, read once from a YAML file, ${VAR} taken from the environment.
 
 Every room receives its own group, never the whole. Unknown keys are refused with their place.
 """
@@ -12,14 +12,14 @@ from typing import Any, Literal
 import msgspec
 import yaml
 
-import primus_lens.model.errors as errors
+from primus_lens.model import errors
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A part of the configuration file."""
 
 
-class ServerSettings(Group):
+class ServerSettings(Group, frozen=True):
     """Where the service listens.
 
     host: an address of this machine; loopback by default, since a service without tokens is for
@@ -30,7 +30,7 @@ class ServerSettings(Group):
     port: int = 8080
 
 
-class DatabaseSettings(Group):
+class DatabaseSettings(Group, frozen=True):
     """Which PostgreSQL holds the data.
 
     host: of an external PostgreSQL (14 or newer); empty means the embedded one. dsn: instead of
@@ -50,7 +50,7 @@ class DatabaseSettings(Group):
     embedded_settings: dict[str, str] = {}
 
 
-class WandbSettings(Group):
+class WandbSettings(Group, frozen=True):
     """Which reports are taken. A part that is switched off answers 404."""
 
     enabled: bool = True
@@ -58,7 +58,7 @@ class WandbSettings(Group):
     metrics_enabled: bool = True
 
 
-class PrometheusSettings(Group):
+class PrometheusSettings(Group, frozen=True):
     """The service's own metrics, on a port of their own. host: empty means the server's."""
 
     enabled: bool = True
@@ -66,19 +66,19 @@ class PrometheusSettings(Group):
     port: int = 9090
 
 
-class MetricsSettings(Group):
+class MetricsSettings(Group, frozen=True):
     """Metrics about the service itself."""
 
     prometheus: PrometheusSettings = PrometheusSettings()
 
 
-class WorkloadSettings(Group):
+class WorkloadSettings(Group, frozen=True):
     """unknown_pods: keep (until the pod is seen) or reject reports of pods nobody has seen."""
 
     unknown_pods: Literal["keep", "reject"] = "keep"
 
 
-class LimitSettings(Group):
+class LimitSettings(Group, frozen=True):
     """Bounds on what one request and all waiting requests may take.
 
     body_bytes: as sent. inflated_bytes: after gzip. inflated_ratio: inflated to sent, over the
@@ -91,19 +91,19 @@ class LimitSettings(Group):
     pending_bytes: int = 128 << 20
 
 
-class ApiSettings(Group):
+class ApiSettings(Group, frozen=True):
     """The reading side. cluster: the name under which this server's own database is known."""
 
     cluster: str = "default"
 
 
-class LogSettings(Group):
+class LogSettings(Group, frozen=True):
     """level: debug, info, warn or error; the environment's LOG_LEVEL is the default."""
 
     level: Literal["debug", "info", "warn", "error"] = "info"
 
 
-class Settings(Group):
+class Settings(Group, frozen=True):
     """The whole file. clusters: names of further data planes, each with its DSN, for reading."""
 
     server: ServerSettings = ServerSettings()

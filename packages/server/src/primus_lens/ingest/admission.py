@@ -4,16 +4,14 @@ Comes after wire, before intake. Pure: the moment of arrival is passed in.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-import primus_lens.ingest.wire as wire
-import primus_lens.model.errors as errors
-from primus_lens.model.points import Gap, RecordRange, Report, Row, RunId, Sender
-
-_NON_FINITE = {"NaN", "Infinity", "-Infinity"}
+from primus_lens.ingest import wire
+from primus_lens.model import errors
+from primus_lens.model.points import Gap, RecordRange, Report, Row, RunId, Sender, same
 
 
 def sender_of(message: Any) -> Sender:  # noqa: ANN401 - any of the four messages
@@ -84,7 +82,7 @@ def _rows(
     open_rows: dict[int, Row] = {}
     for step, name, value, at in points:
         row = open_rows.get(step)
-        if row is None or (name in row.metrics and not same(row.metrics[name], value)):
+        if row is None or (name in row.metrics and not same(row.metrics[name], storable(value))):
             row = Row(run_id, data_source, step, at, {}, {})
             open_rows[step] = row
             rows.append(row)
@@ -94,54 +92,8 @@ def _rows(
     return rows
 
 
-def layers(reports: Sequence[Sequence[Row]]) -> list[list[Row]]:
-    """Rows of several reports, arranged so that within a layer no step of a run comes twice.
-
-    Rows of one step that agree are joined into one; where a value changes, the later row goes to
-    the next layer, so that storing layer after layer keeps the order of arrival.
-    """
-    stacks: dict[tuple[str, str, int], list[Row]] = {}
-    for rows in reports:
-        for row in rows:
-            stack = stacks.setdefault((row.run_id, row.data_source, row.step), [])
-            if stack and _agree(stack[-1].metrics, row.metrics):
-                stack[-1] = _joined(stack[-1], row)
-            else:
-                stack.append(row)
-    depth = max(map(len, stacks.values()), default=0)
-    return [[stack[i] for stack in stacks.values() if i < len(stack)] for i in range(depth)]
-
-
-def _agree(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    return all(name not in old or same(old[name], value) for name, value in new.items())
-
-
-def _joined(old: Row, new: Row) -> Row:
-    """Both rows in one; the time stays the first one's, later points carry their own."""
-    times = dict(old.times)
-    for name in new.metrics.keys() - old.metrics.keys():
-        at = new.times.get(name, new.at)
-        if at != old.at:
-            times[name] = at
-    return Row(
-        old.run_id, old.data_source, old.step, old.at, {**new.metrics, **old.metrics}, times
-    )
-
-
-def same(old: Any, new: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether two JSON values are the same value; 1 and true are not."""
-    return bool(old == new) and isinstance(old, bool) == isinstance(new, bool)
-
-
 def storable(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """The value as JSONB can hold it: PostgreSQL's numeric knows no negative zero."""
     if isinstance(value, float) and value == 0 and math.copysign(1, value) < 0:
         return "-0.0"
     return value
-
-
-def is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether a stored value belongs in a curve."""
-    if isinstance(value, str):
-        return value in _NON_FINITE or value == "-0.0"
-    return isinstance(value, int | float) and not isinstance(value, bool)

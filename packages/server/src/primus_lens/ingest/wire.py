@@ -11,8 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-import primus_lens.model.detections as detections
-import primus_lens.model.errors as errors
+from primus_lens.model import detections, errors
 from primus_lens.model.points import RecordRange
 
 LONGEST_NAME = 255  # characters of a name or an identity, as the specification's columns
@@ -184,7 +183,7 @@ def record_range(key: str) -> RecordRange:
 
 
 def _explained(refusal: str, body: bytes | msgspec.Raw) -> errors.InvalidField:
-    """msgspec's refusal as a sentence with the value that was got."""
+    """Msgspec's refusal as a sentence with the value that was got."""
     reason, _, path = refusal.partition(" - at `$")
     field = path.rstrip("`").lstrip(".")
     absent = re.search(r"missing required field `(\w+)`", reason)

@@ -12,6 +12,7 @@ LensError
 │  ├─ UnknownWorkload  the report names neither workload nor pod
 │  ├─ PartlyKnown      some of these records are stored already
 │  ├─ UnknownCluster   no such data plane
+│  ├─ NotKnown         a reader asks for something that is not there
 │  └─ BadQuery         a reader's parameter is wrong
 ├─ TryLater            our state: carries retry_after_s
 │  ├─ IntakeFull       too much is waiting to be stored
@@ -120,6 +121,12 @@ class UnknownCluster(Rejected):
     """A reader named a data plane that is not configured."""
 
     code = "unknown_cluster"
+
+
+class NotKnown(Rejected):
+    """A reader named something of which nothing is stored."""
+
+    code = "not_known"
 
 
 class BadQuery(InvalidField):

@@ -21,3 +21,7 @@ def stored_name(name: str) -> str:
 def metric_name(key: str) -> str:
     """The metric's own name for a document's key."""
     return key.removeprefix(ESCAPE)
+
+
+NUMBERS_AS_TEXT = frozenset({"NaN", "Infinity", "-Infinity", "-0.0"})
+"""Numbers that JSONB cannot hold as such, and the text that stands for them."""

@@ -8,11 +8,6 @@ import msgspec
 WorkloadUid = NewType("WorkloadUid", str)
 RunId = NewType("RunId", str)
 
-Value = int | float | str
-"""A number. Text only for what PostgreSQL's JSONB cannot hold: NaN, Infinity, -Infinity, -0.0."""
-
-Document = dict[str, Any]
-
 
 class Sender(msgspec.Struct, frozen=True):
     """Whose report it is: a workload, a pod, or both. At least one of the two is not empty."""
@@ -21,6 +16,11 @@ class Sender(msgspec.Struct, frozen=True):
     pod_uid: str = ""
     pod_name: str = ""
     namespace: str = ""
+
+
+def same(old: Any, new: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether two JSON values are the same value; 1 and true are not."""
+    return bool(old == new) and isinstance(old, bool) == isinstance(new, bool)
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -36,6 +36,15 @@ class Row(msgspec.Struct, frozen=True):
     at: float
     metrics: dict[str, Any]
     times: dict[str, float]
+
+
+class PlacedRow(msgspec.Struct, frozen=True):
+    """A row with the workload and the run's serial it is stored under."""
+
+    workload_uid: WorkloadUid
+    serial: int
+    pod_uid: str
+    row: Row
 
 
 class RecordRange(msgspec.Struct, frozen=True):

@@ -7,8 +7,8 @@ from importlib.resources.abc import Traversable
 
 import asyncpg
 
-import primus_lens.model.errors as errors
-import primus_lens.store.statements as statements
+from primus_lens.model import errors
+from primus_lens.store import statements
 
 log = logging.getLogger(__name__)
 
@@ -18,13 +18,15 @@ _SQL = statements.load("migrations.sql")
 async def migrate(connection: asyncpg.Connection) -> list[str]:
     """Bring the database up to this version's tables.
 
-    Returns the names of the migrations applied now. Raises ConfigError when the database was made by
-    a newer version, or a migration it once ran has since been altered.
+    Returns the names of the migrations applied now. Raises ConfigError when the database was made
+    by a newer version, or a migration it once ran has since been altered.
     """
     async with connection.transaction():
         await connection.execute(_SQL["one_at_a_time"])
         await connection.execute(_SQL["create_schema_migration"])
-        done = {row["name"]: row["checksum"] for row in await connection.fetch(_SQL["list_applied"])}
+        done = {
+            row["name"]: row["checksum"] for row in await connection.fetch(_SQL["list_applied"])
+        }
         files = _files()
         _compare(done, files)
         fresh = [name for name in files if name not in done]

@@ -39,20 +39,22 @@ CREATE TABLE run_last (
     PRIMARY KEY (workload_uid, serial, data_source)
 ) WITH (fillfactor = 70);
 
+-- What framework a workload runs, from all sources together. Without a framework the row keeps the
+-- evidence alone.
 CREATE TABLE framework_detection (
     workload_uid      VARCHAR(255) PRIMARY KEY,
-    framework         VARCHAR(100) NOT NULL,
-    framework_layer   VARCHAR(20)  NOT NULL,
+    framework         VARCHAR(100),
+    framework_layer   VARCHAR(20),
     wrapper_framework VARCHAR(100),
     base_framework    VARCHAR(100),
-    workload_type     VARCHAR(50)  NOT NULL DEFAULT 'training',
-    confidence        DOUBLE PRECISION NOT NULL,
-    status            VARCHAR(20)  NOT NULL,
-    method            VARCHAR(50)  NOT NULL,
-    sources           JSONB        NOT NULL,  -- what each source last said, with its evidence
-    conflicts         JSONB        NOT NULL DEFAULT '[]',
-    created_at        TIMESTAMPTZ  NOT NULL,
-    updated_at        TIMESTAMPTZ  NOT NULL
+    workload_type     VARCHAR(50)      NOT NULL DEFAULT 'training',
+    confidence        DOUBLE PRECISION NOT NULL DEFAULT 0,
+    status            VARCHAR(20)      NOT NULL DEFAULT 'unknown',
+    method            VARCHAR(50),
+    sources           JSONB            NOT NULL DEFAULT '{}',  -- each source's surest report
+    conflicts         JSONB            NOT NULL DEFAULT '[]',
+    created_at        TIMESTAMPTZ      NOT NULL,
+    updated_at        TIMESTAMPTZ      NOT NULL
 );
 
 -- Which pods belong to which workloads; a pod may belong to several.

@@ -1,0 +1,159 @@
+"""Joins the rooms into a running service and takes them apart again in the right order."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+import prometheus_client as prometheus
+from fastapi import FastAPI
+
+from primus_lens.ingest import parked
+from primus_lens.ingest.evidence import EvidenceIntake
+from primus_lens.ingest.intake import Intake
+from primus_lens.model import errors
+from primus_lens.routes import operations, wandb_v1, workload_metrics
+from primus_lens.routes.application import application
+from primus_lens.selfmetrics import SelfMetrics
+from primus_lens.settings import DatabaseSettings, Settings
+from primus_lens.store.database import Database
+from primus_lens.store.embedded import EmbeddedPostgres
+from primus_lens.web import pages
+
+log = logging.getLogger(__name__)
+
+Role = Literal["processor", "api", "all"]
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_ATTACH_EVERY_S = 2.0  # how soon points of a new pod appear once the pod is known
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, role: Role) -> AsyncIterator[FastAPI]:
+    """The application of a role with everything behind it started; stopped on leaving.
+
+    Raises ConfigError when the machine or the configuration does not allow it.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        dsn = await _postgres(settings.database, stack)
+        # Ingest has connections of its own: slow readers must not keep reports waiting.
+        database = await _database(dsn, stack, pool_size=settings.database.pool_size)
+        routers = [operations.router(database.is_reachable)]
+        routes = []
+        counters = SelfMetrics()
+        if role in {"processor", "all"}:
+            routes += (await _processor(settings, database, counters, stack)).routes()
+        if role in {"api", "all"}:
+            clusters = {
+                name: await _database(cluster_dsn, stack, migrate=False)
+                for name, cluster_dsn in settings.clusters.items()
+            }
+            clusters[settings.api.cluster] = await _database(dsn, stack, migrate=False)
+            routers.append(
+                workload_metrics.WorkloadMetrics(clusters, settings.api.cluster).router()
+            )
+            routes += pages.routes()
+        _serve_self_metrics(settings, counters, stack)
+        yield application(
+            routers=routers, routes=routes, loopback_only=settings.server.host in LOOPBACK
+        )
+
+
+async def _postgres(settings: DatabaseSettings, stack: contextlib.AsyncExitStack) -> str:
+    """The DSN of the configured PostgreSQL; the embedded one is started."""
+    if settings.dsn:
+        return settings.dsn
+    if settings.host:
+        account = f"{quote(settings.user)}:{quote(settings.password)}"
+        return f"postgresql://{account}@{settings.host}:{settings.port}/{quote(settings.database)}"
+    directory = data_directory(settings)
+    log.info("starting the embedded PostgreSQL", extra={"directory": directory})
+    embedded = EmbeddedPostgres(directory, settings=settings.embedded_settings)
+    stack.push_async_callback(embedded.stop)
+    return await embedded.start()
+
+
+def data_directory(
+    settings: DatabaseSettings, environ: Mapping[str, str] = os.environ, *, euid: int | None = None
+) -> Path:
+    """Where the embedded PostgreSQL keeps its data."""
+    if settings.data_directory:
+        return Path(settings.data_directory)
+    if (os.geteuid() if euid is None else euid) == 0:
+        return Path("/var/lib/primus-lens")
+    home = environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"
+    return Path(home) / "primus-lens"
+
+
+async def _database(
+    dsn: str, stack: contextlib.AsyncExitStack, *, pool_size: int = 8, migrate: bool = True
+) -> Database:
+    database = Database(dsn, pool_size=pool_size)
+    stack.push_async_callback(database.close)
+    await database.open(migrate=migrate)
+    return database
+
+
+async def _processor(
+    settings: Settings,
+    database: Database,
+    counters: SelfMetrics,
+    stack: contextlib.AsyncExitStack,
+) -> wandb_v1.WandbEndpoints:
+    reject = settings.workloads.unknown_pods == "reject"
+    intake = Intake(
+        database, pending_bytes=settings.limits.pending_bytes, reject_unknown_pods=reject
+    )
+    intake.start()
+    stack.push_async_callback(intake.drain)
+    attaching = asyncio.create_task(_attach_parked(database), name="attach parked reports")
+    stack.push_async_callback(_cancelled, attaching)
+    return wandb_v1.WandbEndpoints(
+        intake,
+        EvidenceIntake(database, reject_unknown_pods=reject),
+        limits=settings.limits,
+        enabled=settings.wandb,
+        counters=counters,
+    )
+
+
+async def _attach_parked(database: Database) -> None:
+    """Keep looking whether the pods of parked reports have been seen."""
+    while True:
+        try:
+            while attached := await parked.attach(database):
+                log.info("parked reports attached", extra={"reports": attached})
+        except errors.LensError as error:
+            log.warning("parked reports wait", extra={"reason": error.message})
+        await asyncio.sleep(_ATTACH_EVERY_S)
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _serve_self_metrics(
+    settings: Settings, counters: SelfMetrics, stack: contextlib.AsyncExitStack
+) -> None:
+    """Prometheus' own port. A port that is taken is no reason to stop taking reports."""
+    wanted = settings.metrics.prometheus
+    if not wanted.enabled:
+        return
+    host = wanted.host or settings.server.host
+    try:
+        server, thread = prometheus.start_http_server(wanted.port, host, counters.registry)
+    except OSError as error:
+        log.warning(
+            "self-metrics are not served",
+            extra={"address": f"{host}:{wanted.port}", "reason": error.strerror},
+        )
+        return
+    stack.callback(thread.join)
+    stack.callback(server.server_close)
+    stack.callback(server.shutdown)

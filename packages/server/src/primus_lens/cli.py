@@ -1,0 +1,150 @@
+"""The command `primus-lens`."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import msgspec
+import uvicorn
+
+import primus_lens
+from primus_lens import assembly, logs, settings
+from primus_lens.assembly import LOOPBACK, Role
+from primus_lens.model import errors
+
+log = logging.getLogger(__name__)
+
+_DRAIN_S = 10  # how long requests in progress may take once the service is told to stop
+
+
+@click.group()
+@click.version_option(primus_lens.__version__)
+def main() -> None:
+    """Primus Lens: what every training job of a fleet logs to Weights & Biases."""
+
+
+@main.command()
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration file (YAML).")
+@click.option("--role", type=click.Choice(["processor", "api", "all"]), default="all")
+@click.option("--host", help="Address to listen on. [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; 0: any. [default: 8080]")
+@click.option("--data-dir", help="Where the embedded PostgreSQL keeps its data.")
+@click.option("--insecure", is_flag=True, help="Listen beyond this machine without tokens.")
+def serve(
+    config: Path | None,
+    role: Role,
+    host: str | None,
+    port: int | None,
+    data_dir: str | None,
+    *,
+    insecure: bool,
+) -> None:
+    """Run the service until it is told to stop."""
+    try:
+        chosen = _with_options(settings.load(config), host, port, data_dir)
+        logs.configure(chosen.log.level)
+        if chosen.server.host not in LOOPBACK and not insecure:
+            raise errors.ConfigError(
+                f"{chosen.server.host} is reachable from other machines and this version has no "
+                "tokens yet; listen on 127.0.0.1, or say --insecure if the network is trusted"
+            )
+        with (
+            contextlib.closing(_listen(chosen.server)) as listening,
+            asyncio.Runner(loop_factory=_loop_factory()) as runner,
+        ):
+            runner.run(_serve(chosen, role, listening))
+    except errors.LensError as error:
+        click.echo(f"primus-lens: {error.message}", err=True)
+        sys.exit(2)
+
+
+def _with_options(
+    chosen: settings.Settings, host: str | None, port: int | None, data_dir: str | None
+) -> settings.Settings:
+    """The settings with what the command line says instead."""
+    server = {"host": host, "port": port}
+    given = {name: value for name, value in server.items() if value is not None}
+    database = {"data_directory": data_dir} if data_dir else {}
+    return msgspec.structs.replace(
+        chosen,
+        server=msgspec.structs.replace(chosen.server, **given),
+        database=msgspec.structs.replace(chosen.database, **database),
+    )
+
+
+def _listen(server: settings.ServerSettings) -> socket.socket:
+    try:
+        return socket.create_server((server.host, server.port), backlog=2048, reuse_port=False)
+    except OSError as error:
+        raise errors.ConfigError(
+            f"cannot listen on {server.host}:{server.port}: {os.strerror(error.errno or 0)}; "
+            "choose another with --host and --port"
+        ) from error
+
+
+async def _serve(chosen: settings.Settings, role: Role, listening: socket.socket) -> None:
+    stopping = _Stopping()
+    stopping.watch()
+    with contextlib.suppress(asyncio.CancelledError):
+        async with assembly.running(chosen, role) as app:
+            server = _Server(
+                uvicorn.Config(
+                    app,
+                    http="httptools",
+                    access_log=False,
+                    log_config=None,
+                    server_header=False,
+                    timeout_graceful_shutdown=_DRAIN_S,
+                )
+            )
+            stopping.server = server
+            host, port = listening.getsockname()[:2]
+            where = f"[{host}]" if ":" in host else host
+            click.echo(f"Primus Lens is serving http://{where}:{port} (role {role})")
+            await server.serve(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling, which would end the process before PostgreSQL stops."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Stopping:
+    """SIGINT and SIGTERM: drain; a second one: drop what is in progress."""
+
+    def __init__(self) -> None:
+        self.server: uvicorn.Server | None = None
+        self._task = asyncio.current_task()
+
+    def watch(self) -> None:
+        """Begin to listen for signals. Needs a running loop."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop)
+
+    def _stop(self) -> None:
+        if self.server is None:
+            if self._task is not None:
+                self._task.cancel()
+        elif self.server.should_exit:
+            self.server.force_exit = True
+        else:
+            self.server.should_exit = True
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """Uvloop where there is one."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return None
+    return uvloop.Loop

@@ -1,0 +1,143 @@
+"""One group of reports on its way into the tables, inside one database transaction.
+
+Called by intake and by parked; calls workloads/resolver and the store.
+"""
+
+import time
+from collections.abc import Sequence
+
+import asyncpg
+import msgspec
+
+import primus_lens.ingest.layers as layering
+import primus_lens.store.streams as stored_streams
+from primus_lens.ingest import streams
+from primus_lens.model import errors
+from primus_lens.model.points import PlacedRow, Receipt, RecordRange, Report, Sender, WorkloadUid
+from primus_lens.store import pods, points_write, runs
+from primus_lens.workloads import resolver
+
+Outcome = Receipt | errors.LensError
+
+
+class GroupTransaction:
+    """One group on its way into the tables, inside one transaction."""
+
+    def __init__(
+        self,
+        connection: asyncpg.Connection,
+        group: Sequence[Report],
+        *,
+        reject_unknown_pods: bool = False,
+    ) -> None:
+        self._connection = connection
+        self._group = group
+        self._reject_unknown_pods = reject_unknown_pods
+        self._now = time.time()
+
+    async def run(self) -> list[Outcome]:
+        """Store every report that is new and addressed. Returns an outcome each, in order."""
+        outcomes: list[Outcome | None] = [None] * len(self._group)
+        marks = await self._sift_known(outcomes)
+        fresh = [i for i, outcome in enumerate(outcomes) if outcome is None]
+        homes = await self._homes([self._group[i].sender for i in fresh])
+        placed: list[tuple[Report, list[WorkloadUid]]] = []
+        for i, workloads in zip(fresh, homes, strict=True):
+            if workloads:
+                placed.append((self._group[i], workloads))
+                outcomes[i] = Receipt(workloads=len(workloads))
+            else:
+                outcomes[i] = await self._park(self._group[i])
+                if isinstance(outcomes[i], errors.LensError):
+                    marks.pop(i, None)
+        await self._write(placed)
+        if marks:
+            await stored_streams.mark(self._connection, list(marks.values()), now=self._now)
+        return [outcome or Receipt(workloads=0) for outcome in outcomes]
+
+    async def _sift_known(self, outcomes: list[Outcome | None]) -> dict[int, RecordRange]:
+        """Answer replays; return the records that are new, by their place in the group."""
+        numbered = {i: r.records for i, r in enumerate(self._group) if r.records}
+        if not numbered:
+            return {}
+        names = sorted({records.stream for records in numbered.values()})
+        accepted = await stored_streams.lock(self._connection, names, now=self._now)
+        new: dict[int, RecordRange] = {}
+        for i, records in numbered.items():
+            stored = accepted[records.stream]
+            known = streams.known(stored, records.first, records.last)
+            if known is streams.Known.ALL:
+                outcomes[i] = Receipt(workloads=1, replayed=True)
+            elif known is streams.Known.SOME:
+                outcomes[i] = errors.PartlyKnown(
+                    f"some of the records {records.first} to {records.last} of stream "
+                    f"{records.stream} are stored already; send the others",
+                    stored,
+                )
+            else:
+                accepted[records.stream] = streams.with_records(stored, records.first, records.last)
+                new[i] = records
+        return new
+
+    async def _homes(self, senders: Sequence[Sender]) -> list[list[WorkloadUid]]:
+        async def lookup(asked: Sequence[Sender]) -> list[list[WorkloadUid]]:
+            return await pods.workloads_of(self._connection, asked)
+
+        return await resolver.resolve(senders, lookup)
+
+    async def _park(self, report: Report) -> Outcome:
+        if self._reject_unknown_pods:
+            return errors.UnknownWorkload(
+                f"no valid workload found: pod {report.sender.pod_name} is not known; "
+                "set WORKLOAD_UID in the training container or add the pod to pod_cache"
+            )
+        if report.points or report.run_facts or report.gaps:
+            body = msgspec.json.encode(report)
+            await pods.park(
+                self._connection, report.sender, kind="report", body=body, now=self._now
+            )
+        return Receipt(workloads=0, pending=True)
+
+    async def _write(self, placed: Sequence[tuple[Report, list[WorkloadUid]]]) -> None:
+        told = [
+            (report, uid)
+            for report, workloads in placed
+            for uid in workloads
+            if report.rows or report.run_facts or report.gaps
+        ]
+        if not told:
+            return
+        senders = {(uid, report.run_id): report.sender for report, uid in told}
+        serials = await runs.serials(self._connection, senders, now=self._now)
+        rows = [
+            PlacedRow(uid, serials[uid, report.run_id], report.sender.pod_uid, row)
+            for report, uid in told
+            for row in report.rows
+        ]
+        for layer in layering.layers(rows):
+            # Sorted, so that two replicas never wait for each other's rows crosswise.
+            layer.sort(key=lambda p: (p.workload_uid, p.row.data_source, p.row.step, p.serial))
+            await points_write.merge_steps(self._connection, layer)
+        if rows:
+            await points_write.note_latest(self._connection, rows, now=self._now)
+        for report, uid in told:
+            await self._note_facts(report, uid, serials[uid, report.run_id])
+
+    async def _note_facts(self, report: Report, uid: WorkloadUid, serial: int) -> None:
+        if report.run_facts or report.definitions:
+            await runs.note_facts(
+                self._connection,
+                workload_uid=uid,
+                serial=serial,
+                facts={**report.run_facts, **runs.pod_facts(report.sender)},
+                definitions=report.definitions,
+            )
+        if report.gaps:
+            await runs.note_gaps(
+                self._connection,
+                workload_uid=uid,
+                run_id=report.run_id,
+                stream=report.records.stream if report.records else "",
+                gaps=report.gaps,
+                now=self._now,
+            )

@@ -1,0 +1,1 @@
+"""What readers ask: curves, progress, the inventory of workloads."""

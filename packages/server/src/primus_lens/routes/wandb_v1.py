@@ -1,0 +1,170 @@
+"""The four ingest endpoints of the specification: what a training process sends arrives here.
+
+Comes first on a point's way through the server; next is ingest/wire. Plain Starlette routes with
+msgspec-typed bodies: a FastAPI endpoint costs twice as much a request, a pydantic body six times.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from primus_lens.ingest import admission, wire
+from primus_lens.ingest.evidence import EvidenceIntake
+from primus_lens.ingest.intake import Intake
+from primus_lens.model import errors
+from primus_lens.model.detections import DetectionRequest
+from primus_lens.model.points import Receipt, RecordRange, Report
+from primus_lens.routes import body as bodies
+from primus_lens.routes import problems
+from primus_lens.selfmetrics import SelfMetrics
+from primus_lens.settings import LimitSettings, WandbSettings
+
+Body = bytes | msgspec.Raw
+Part = Callable[[Body, RecordRange | None], Awaitable[dict[str, object]]]
+
+PREFIX = "/api/v1/wandb"
+MESSAGES: dict[str, type] = {
+    "detection": DetectionRequest,
+    "metrics": wire.MetricsReport,
+    "logs": wire.LogsReport,
+    "batch": wire.BatchReport,
+}
+"""The body of each endpoint, for the OpenAPI document."""
+
+
+class WandbEndpoints:
+    """POST /wandb/detection, /metrics, /logs and /batch."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        evidence: EvidenceIntake,
+        *,
+        limits: LimitSettings,
+        enabled: WandbSettings,
+        counters: SelfMetrics,
+    ) -> None:
+        self._intake = intake
+        self._evidence = evidence
+        self._limits = limits
+        self._counters = counters
+        self._parts: dict[str, Part] = {}
+        if enabled.enabled and enabled.detection_enabled:
+            self._parts["detection"] = self._detection
+        if enabled.enabled and enabled.metrics_enabled:
+            self._parts["metrics"] = self._metrics
+            self._parts["logs"] = self._logs
+
+    def routes(self) -> list[Route]:
+        """The routes of the parts that are switched on."""
+        batch = {"batch": self._batch} if self._parts else {}
+        return [
+            Route(f"{PREFIX}/{kind}", self._endpoint(kind, part), methods=["POST"], name=kind)
+            for kind, part in {**self._parts, **batch}.items()
+        ]
+
+    def _endpoint(self, kind: str, part: Part) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            self._counters.requests.labels(kind).inc()
+            with self._counters.request_duration.labels(kind).time():
+                try:
+                    return problems.json_response(await self._received(request, part))
+                except errors.LensError as error:
+                    self._counters.request_failed(kind, error.code)
+                    raise
+
+        return endpoint
+
+    async def _received(self, request: Request, part: Part) -> dict[str, object]:
+        bodies.refuse_other_than_json(request)
+        key = request.headers.get("idempotency-key")
+        records = wire.record_range(key) if key else None
+        with self._intake.room(bodies.declared_length(request, self._limits)):
+            return await part(await bodies.read_json_bytes(request, self._limits), records)
+
+    async def _detection(self, body: Body, _: RecordRange | None) -> dict[str, object]:
+        receipt, detection = await self._evidence.take(wire.decode(DetectionRequest, body))
+        if detection:
+            labels = (detection.framework, detection.method)
+            self._counters.detections.labels(*labels).inc()
+            self._counters.detection_confidence.labels(*labels).observe(detection.confidence)
+        else:
+            self._counters.detection_errors.inc()
+        return _answer("detection", 1, receipt)
+
+    async def _metrics(self, body: Body, records: RecordRange | None) -> dict[str, object]:
+        message = wire.decode(wire.MetricsReport, body)
+        report = admission.admit_metrics(
+            message, size_bytes=len(bytes(body)), now=time.time(), records=records
+        )
+        self._counters.metrics_data_points.inc(report.points)
+        receipt = await self._stored(report)
+        self._counters.metrics_stored.inc(report.points)
+        return _answer("metrics", report.points, receipt)
+
+    async def _logs(self, body: Body, records: RecordRange | None) -> dict[str, object]:
+        message = wire.decode(wire.LogsReport, body)
+        report = admission.admit_logs(
+            message, size_bytes=len(bytes(body)), now=time.time(), records=records
+        )
+        self._counters.logs_data_points.inc(report.points)
+        return _answer("training data", report.points, await self._stored(report))
+
+    async def _stored(self, report: Report) -> Receipt:
+        try:
+            receipt = await self._intake.store(report)
+        except errors.LensError as error:
+            self._counters.metrics_store_errors.inc(report.points)
+            self._counters.save_errors.labels(error.code).inc()
+            raise
+        self._counters.saves.inc()
+        return receipt
+
+    async def _batch(self, body: Body, _: RecordRange | None) -> dict[str, object]:
+        """Every part stands alone: one that fails neither stops nor undoes the others."""
+        message = wire.decode(wire.BatchReport, body)
+        results = {
+            kind: await self._batch_part(kind, given)
+            for kind, given in (
+                ("detection", message.detection),
+                ("metrics", message.metrics),
+                ("logs", message.logs),
+            )
+            if given is not None and bytes(given) != b"null"
+        }
+        return {"success": all(each["success"] for each in results.values()), "results": results}
+
+    async def _batch_part(self, kind: str, given: msgspec.Raw) -> dict[str, object]:
+        if kind not in self._parts:
+            return {"success": False, "error": f"{kind} reports are switched off"}
+        try:
+            answer = await self._parts[kind](given, None)
+        except errors.LensError as error:
+            self._counters.request_failed(kind, error.code)
+            failed: dict[str, object] = {"success": False, "error": error.message}
+            return {**failed, "detail": error.detail} if error.detail else failed
+        kept = {name: answer[name] for name in ("pending",) if name in answer}
+        return {
+            "success": True,
+            **({} if kind == "detection" else {"count": answer["count"]}),
+            **kept,
+        }
+
+
+def _answer(what: str, count: int, receipt: Receipt) -> dict[str, object]:
+    """The specification's answer. success_count: those stored, which is none while pending."""
+    answer: dict[str, object] = {
+        "message": f"{what} reported successfully",
+        "count": count,
+        "workloads_count": receipt.workloads,
+        "success_count": 0 if receipt.pending else count,
+    }
+    if receipt.pending:
+        answer["pending"] = True
+    if receipt.replayed:
+        answer["replayed"] = True
+    return answer

@@ -1,0 +1,89 @@
+"""Rows into training_performance, the newest values into run_last. Set-wise: one statement a layer.
+
+Comes after ingest/intake has resolved workloads and runs; what is written here is read by
+points_read. Design B of the measurements: JSONB row per step, unnest, one upsert.
+"""
+
+import datetime as dt
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from primus_lens.model import naming
+from primus_lens.model.points import PlacedRow, Row
+from primus_lens.store import statements
+
+_SQL = statements.load("points_write.sql")
+
+
+async def merge_steps(connection: asyncpg.Connection, rows: Sequence[PlacedRow]) -> None:
+    """Store a layer of rows: no (workload, source, serial, step) may come twice in it."""
+    await connection.execute(
+        _SQL["merge_steps"],
+        [placed.workload_uid for placed in rows],
+        [placed.pod_uid for placed in rows],
+        [placed.serial for placed in rows],
+        [placed.row.step for placed in rows],
+        [placed.row.data_source for placed in rows],
+        [performance(placed.row) for placed in rows],
+        [placed.row.at for placed in rows],
+        [_times(placed.row) for placed in rows],
+    )
+
+
+def performance(row: Row) -> str:
+    """A row as the specification's performance document, in JSON."""
+    document: dict[str, Any] = {
+        "source": row.data_source,
+        "run_id": row.run_id,
+        "step": row.step,
+        "created_at": _rfc3339(int(row.at)),
+    }
+    for name, value in row.metrics.items():
+        document[naming.stored_name(name)] = value
+    return msgspec.json.encode(document).decode()
+
+
+def _times(row: Row) -> str | None:
+    if not row.times:
+        return None
+    stored = {naming.stored_name(name): at for name, at in row.times.items()}
+    return msgspec.json.encode(stored).decode()
+
+
+@functools.lru_cache(maxsize=4096)  # the rows of a batch share few seconds
+def _rfc3339(at: int) -> str:
+    return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def note_latest(
+    connection: asyncpg.Connection, rows: Sequence[PlacedRow], *, now: float
+) -> None:
+    """Move run_last forward. now: Unix seconds of the server's clock."""
+    latest: dict[tuple[str, int, str], tuple[Row, dict[str, Any]]] = {}
+    for placed in sorted(rows, key=lambda placed: (placed.row.at, placed.row.step)):
+        key = (placed.workload_uid, placed.serial, placed.row.data_source)
+        values = latest[key][1] if key in latest else {}
+        values.update({n: v for n, v in placed.row.metrics.items() if is_number(v)})
+        latest[key] = (placed.row, values)
+    ordered = sorted(latest.items())  # one locking order for all replicas
+    await connection.execute(
+        _SQL["note_latest"],
+        [key[0] for key, _ in ordered],
+        [key[1] for key, _ in ordered],
+        [key[2] for key, _ in ordered],
+        [row.step for _, (row, _) in ordered],
+        [row.at for _, (row, _) in ordered],
+        [msgspec.json.encode(values).decode() for _, (_, values) in ordered],
+        now,
+    )
+
+
+def is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether a stored value belongs in a curve; JSONB holds non-finite ones as text."""
+    if isinstance(value, str):
+        return value in naming.NUMBERS_AS_TEXT
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,1 @@
+"""Whose report it is: pods and workloads."""
