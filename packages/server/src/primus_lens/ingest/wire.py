@@ -122,19 +122,20 @@ class LogsReport(msgspec.Struct):
 
 
 class BatchReport(msgspec.Struct):
-    """Body of POST /api/v1/wandb/batch: each part is decoded by itself, so that it fails alone."""
+    """Body of POST /api/v1/wandb/batch. Describes it; `decode_parts` reads it."""
 
-    detection: msgspec.Raw | None = None
-    metrics: msgspec.Raw | None = None
-    logs: msgspec.Raw | None = None
+    detection: detections.DetectionRequest | None = None
+    metrics: MetricsReport | None = None
+    logs: LogsReport | None = None
 
 
-Message = TypeVar("Message", MetricsReport, LogsReport, BatchReport, detections.DetectionRequest)
+Message = TypeVar("Message", MetricsReport, LogsReport, detections.DetectionRequest)
 
 _DECODERS: dict[type, msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(kind)
-    for kind in (MetricsReport, LogsReport, BatchReport, detections.DetectionRequest)
+    for kind in (MetricsReport, LogsReport, detections.DetectionRequest)
 }
+_PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 _PER_FIELD = {
     "name": f"a string of 1 to {LONGEST_NAME} characters",
@@ -156,19 +157,29 @@ _PER_TYPE = {
 
 def decode(kind: type[Message], body: bytes | msgspec.Raw) -> Message:
     """The message in a body. Raises MalformedBody (not JSON) or InvalidField (which, and why)."""
+    message: Message = _decoded(_DECODERS[kind], body)
+    if kind in {LogsReport, detections.DetectionRequest} or b"\\u0000" in bytes(body):
+        _refuse_unstorable(msgspec.json.decode(body))
+    return message
+
+
+def decode_parts(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """The parts of a batch, not yet decoded, so that each can fail alone; null ones left out."""
+    parts: dict[str, msgspec.Raw] = _decoded(_PARTS, body)
+    return {name: part for name, part in parts.items() if bytes(part) != b"null"}
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes | msgspec.Raw) -> Any:  # noqa: ANN401
     if not body:
         raise errors.MalformedBody("the body is empty; it must be a JSON object")
     try:
-        message: Message = _DECODERS[kind].decode(body)
+        return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise _explained(str(error), body) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.MalformedBody(f"the body is not valid JSON: {error}") from error
     except RecursionError as error:
         raise errors.MalformedBody("the body is not valid JSON: it is nested too deep") from error
-    if kind in (LogsReport, detections.DetectionRequest) or b"\\u0000" in bytes(body):
-        _refuse_unstorable(msgspec.json.decode(body))
-    return message
 
 
 def record_range(key: str) -> RecordRange:

@@ -85,7 +85,7 @@ class InvalidField(Rejected):
         """One wrong field, said as a sentence. got: the JSON value as received."""
         shown = msgspec.json.encode(got).decode()
         if len(shown) > _SHOWN_CHARACTERS:
-            shown = shown[:_SHOWN_CHARACTERS] + "…"
+            got = shown = shown[:_SHOWN_CHARACTERS] + "…"
         return cls(f"{field} is {shown}; it must be {allowed}", [FieldProblem(field, got, allowed)])
 
     @classmethod

@@ -126,15 +126,11 @@ class WandbEndpoints:
 
     async def _batch(self, body: Body, _: RecordRange | None) -> dict[str, object]:
         """Every part stands alone: one that fails neither stops nor undoes the others."""
-        message = wire.decode(wire.BatchReport, body)
+        parts = wire.decode_parts(body)
         results = {
-            kind: await self._batch_part(kind, given)
-            for kind, given in (
-                ("detection", message.detection),
-                ("metrics", message.metrics),
-                ("logs", message.logs),
-            )
-            if given is not None and bytes(given) != b"null"
+            kind: await self._batch_part(kind, parts[kind])
+            for kind in ("detection", "metrics", "logs")
+            if kind in parts
         }
         return {"success": all(each["success"] for each in results.values()), "results": results}
 

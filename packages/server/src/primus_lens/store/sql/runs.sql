@@ -11,8 +11,8 @@ SELECT pg_advisory_xact_lock(hashtextextended($1, 0));
 -- name: open_run
 -- Give a new run the workload's next serial; a run that is known keeps its own.
 INSERT INTO training_run AS stored (workload_uid, serial, run_id, first_seen, facts)
-SELECT $1, coalesce(max(serial), 0) + 1, $2, to_timestamp($3), $4
-FROM training_run WHERE workload_uid = $1
+SELECT $1::text, coalesce(max(serial), 0) + 1, $2::text, to_timestamp($3), $4::jsonb
+FROM training_run WHERE workload_uid = $1::text
 ON CONFLICT (workload_uid, run_id) DO UPDATE SET run_id = stored.run_id
 RETURNING serial;
 
