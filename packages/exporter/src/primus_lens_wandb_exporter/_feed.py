@@ -1,0 +1,227 @@
+"""One stream on its way to the server: what was read, what is ready, what still has to be retried.
+
+Fresh records are read once, in order. A batch the server did not take becomes a hole: the place in
+the segments to read it again from, so a long outage costs a few numbers of memory, not the rows.
+"""
+
+import time
+from collections import deque
+from typing import Any, Callable, NamedTuple, Optional
+
+from primus_lens_wandb_exporter import _frames, _health
+from primus_lens_wandb_exporter._unspool import Reading, Record
+
+BATCH_POINTS = 5000
+_RECORDS_A_BATCH = 2000
+_NOT_RECORDS = (_frames.HEAD, _frames.STATE)
+
+
+class Place(NamedTuple):
+    """A place between two frames: segment index, offset in it, next sequence number, memory."""
+
+    segment: int
+    offset: int
+    seq: int
+    reading: Reading
+
+
+class Hole(NamedTuple):
+    """Records the server has not taken: where to read from, which of them, how many points."""
+
+    place: Place
+    first: int
+    last: int
+    points: int
+
+
+class Batch(NamedTuple):
+    """Consecutive records of one segment."""
+
+    place: Place
+    records: list[Record]
+    points: int
+    since: float
+
+
+def nothing() -> None:
+    """Do nothing between two records."""
+
+
+class Feed:
+    """The reading side of one stream.
+
+    source: a live spool or an orphan; it has `segments`, `remove_through`, `note` and `remove`.
+    pause: called every few records, so that the training thread gets the interpreter.
+    """
+
+    def __init__(self, source: Any, head: dict[str, Any], pause: Callable[[], None]) -> None:
+        self.source, self.head, self.pause = source, head, pause
+        self.stream: str = head["stream"]
+        self.at = Place(0, 0, 1, Reading())
+        self.ready: Optional[Batch] = None
+        self.holes: deque[Hole] = deque()
+        self.gaps: list[dict[str, Any]] = []
+        self.facts: dict[str, Any] = {}
+        self.rows: list[tuple[int, str, list[tuple[str, str]]]] = []
+        self.keep_rows = False
+        self.synced_seq = 1
+        self.damaged: Callable[[str, bytes], None] = lambda _name, _data: None
+
+    def resume(self, place: Place, gap: Optional[tuple[int, int]]) -> None:
+        """Start where a dead process had got to."""
+        self.at = place
+        if gap is not None:
+            self._gap(gap[0], gap[1], "spool_full", None)
+
+    def fill(self) -> bool:
+        """Read on until a batch is full; True when it is, or when the segment has ended."""
+        while True:
+            segment = self._segment()
+            if segment is None:
+                return False
+            full = self._read(segment)
+            closed = segment is not self.source.segments[-1]
+            if full or (closed and self.ready is not None):
+                return True
+            if not closed:
+                return False
+            self.at = Place(segment.index + 1, 0, self.at.seq, self.at.reading)
+
+    def _segment(self) -> Any:
+        """Return the segment to read on in; segments before the oldest left are gone."""
+        segments = list(self.source.segments)
+        for segment in segments:
+            if segment.index >= self.at.segment:
+                if segment.index > self.at.segment:
+                    self.at = Place(segment.index, 0, self.at.seq, self.at.reading)
+                return segment
+        return None
+
+    def _read(self, segment: Any) -> bool:
+        start, end = self.at.offset, segment.size
+        if start >= end:
+            return False
+        batch = self.ready or Batch(self._mark(), [], 0, time.monotonic())
+        records, points = batch.records, batch.points
+        try:
+            data = segment.read(start, end)
+        except OSError:  # evicted between two looks; the next segment's head tells what was lost
+            self.at = Place(segment.index + 1, 0, self.at.seq, self.at.reading)
+            return False
+        full = False
+        for offset, item in _frames.scan(data):
+            record = self._take(segment, start, data, item)
+            self.at = self.at._replace(segment=segment.index, offset=start + offset)
+            if record is not None:
+                records.append(record)
+                points += len(record.points)
+                full = points >= BATCH_POINTS or len(records) >= _RECORDS_A_BATCH
+                if not len(records) % 4:
+                    self.pause()
+            if full:
+                break
+        if records:
+            self.ready = batch._replace(points=points)
+        return full
+
+    def _mark(self) -> Place:
+        return self.at._replace(reading=self.at.reading.copy())
+
+    def _take(self, segment: Any, start: int, data: bytes, item: Any) -> Optional[Record]:
+        if isinstance(item, _frames.Damage):
+            self.damaged(
+                f"{self.stream}-{segment.index}-{start + item.first}", data[item.first : item.last]
+            )
+            return None
+        if item.kind == _frames.HEAD and item.seq > self.at.seq:
+            self._gap(self.at.seq, item.seq - 1, "spool_full", None)
+            self.at = self.at._replace(seq=item.seq)
+        if item.kind in _NOT_RECORDS or item.seq < self.at.seq:
+            return None
+        if item.seq > self.at.seq:
+            self._gap(self.at.seq, item.seq - 1, "corrupt", None)
+        self.at = self.at._replace(seq=item.seq + 1)
+        try:
+            record = self.at.reading.record(item)
+        except (ValueError, IndexError, KeyError, TypeError, AttributeError):
+            self.damaged(f"{self.stream}-{item.seq}", item.payload)
+            self._gap(item.seq, item.seq, "corrupt", None)
+            return None
+        if record.facts:
+            self.facts.update(record.facts)
+        if record.row is not None and self.keep_rows:
+            self.rows.append(record.row)
+        return record
+
+    def take_ready(self) -> Optional[Batch]:
+        """Hand over what is ready."""
+        ready, self.ready = self.ready, None
+        return ready
+
+    def put_off(self, batch: Batch, left: list[tuple[int, int]]) -> None:
+        """Remember the ranges of a batch that have to be tried again."""
+        for first, last in left:
+            points = sum(len(r.points) for r in batch.records if first <= r.seq <= last)
+            before = self.holes[-1] if self.holes else None
+            if (
+                before is not None
+                and before.last + 1 == first
+                and before.place.segment == batch.place.segment
+                and before.points + points <= BATCH_POINTS
+            ):
+                self.holes[-1] = before._replace(last=last, points=before.points + points)
+            else:
+                self.holes.append(Hole(batch.place, first, last, points))
+
+    def next_hole(self) -> Optional[Batch]:
+        """Read the oldest hole again; None when there is none. Evicted ones become gaps."""
+        self.drop_evicted()
+        if not self.holes:
+            return None
+        hole = self.holes.popleft()
+        again = Feed(self.source, self.head, self.pause)
+        again.at = hole.place._replace(reading=hole.place.reading.copy())
+        records: list[Record] = []
+        while not records or records[-1].seq < hole.last:
+            more = again.fill()
+            batch = again.take_ready()
+            records.extend(batch.records if batch else [])
+            if again.at.segment != hole.place.segment or not (more or batch):
+                break
+        wanted = [r for r in records if hole.first <= r.seq <= hole.last]
+        return Batch(hole.place, wanted, hole.points, 0.0)
+
+    def drop_evicted(self) -> None:
+        """Turn holes whose segment is gone into gaps."""
+        segments = list(self.source.segments)
+        oldest = segments[0].index if segments else 0
+        while self.holes and self.holes[0].place.segment < oldest:
+            hole = self.holes.popleft()
+            self._gap(hole.first, hole.last, "spool_full", hole.points)
+
+    def lose(self, first: int, last: int, points: int) -> None:
+        """Give up records the server will never take."""
+        self._gap(first, last, "rejected", points)
+
+    def _gap(self, first: int, last: int, reason: str, points: Optional[int]) -> None:
+        gap: dict[str, Any] = {"first": first, "last": last, "reason": reason}
+        if points is not None:
+            gap["points"] = points
+        self.gaps.append(gap)
+        cause = {"spool_full": "dropped_full", "corrupt": "dropped_corrupt"}
+        _health.add(cause.get(reason, "dropped_rejected"), last - first + 1)
+
+    def settle(self) -> None:
+        """Delete the segments in which nothing is left to deliver."""
+        self.drop_evicted()
+        place = self.holes[0].place if self.holes else self.ready.place if self.ready else self.at
+        segments = list(self.source.segments)
+        if not segments or segments[0].index >= place.segment:
+            return
+        kept = {"after": place.segment - 1, "seq": place.seq, "reading": place.reading.kept()}
+        self.source.note(kept)
+        self.source.remove_through(place.segment - 1)
+
+    def idle(self) -> bool:
+        """Say whether everything read so far was delivered."""
+        return not (self.ready or self.holes or self.gaps)

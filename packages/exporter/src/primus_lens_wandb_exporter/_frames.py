@@ -1,0 +1,104 @@
+"""How one record lies in a segment: length and CRC around it, readable without anything else.
+
+A frame is `PLw1`, the body's length and CRC-32, then the body: kind, flags, sequence number, step,
+payload. Numbers are little-endian. Nothing beside the segments says what is in them, so nothing can
+disagree with them.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple, Optional, Union
+
+MAGIC = b"PLw1"
+_OUTER = struct.Struct("<4sII")
+_INNER = struct.Struct("<BBQq")
+PAYLOAD_LIMIT = 64 << 20  # a length beyond this is damage, not a row
+
+HEAD = 0  # JSON: whose stream this is; opens each segment; its seq is the first record's
+ROW = 1  # wandb's PartialHistoryRequest; step is resolved
+RUN = 2  # wandb's RunRecord
+CONFIG = 3  # wandb's ConfigRecord
+METRIC = 4  # wandb's MetricRecord
+EXIT = 5  # wandb's RunExitRecord
+PLAIN_ROW = 6  # JSON: {"at", "values"}: a row of a disabled run
+PLAIN_RUN = 7  # JSON: the facts of a disabled run
+STATE = 8  # JSON: what the reader must know after a segment that is deleted; not a record
+
+FLUSHES = 1  # this row completes its step
+ADVANCES = 2  # this row's step is beyond the step before: that one is complete
+STEP_UNKNOWN = 4  # wandb numbers this row elsewhere; the step is our guess
+
+
+class Frame(NamedTuple):
+    """One frame as read back."""
+
+    kind: int
+    flags: int
+    seq: int
+    step: int
+    payload: bytes
+
+
+class Damage(NamedTuple):
+    """Bytes that are no frame: from and to are offsets in the segment."""
+
+    first: int
+    last: int
+
+
+def encode(kind: int, flags: int, seq: int, step: int, payload: bytes) -> bytes:
+    """Return the bytes of one frame."""
+    body = _INNER.pack(kind, flags, seq, step) + payload
+    return _OUTER.pack(MAGIC, len(body), zlib.crc32(body)) + body
+
+
+def scan(data: bytes, start: int = 0) -> Iterator[tuple[int, Union[Frame, Damage]]]:
+    """Walk the frames of a segment's bytes from an offset.
+
+    Yields (offset after it, frame). Damaged bytes are skipped up to the next whole frame and
+    yielded as Damage; an incomplete frame at the end yields nothing, so the offset of the last item
+    is where a later scan goes on.
+    """
+    at = start
+    while True:
+        found = _frame_at(data, at)
+        if found is not None:
+            at, frame = found
+            yield at, frame
+            continue
+        if at >= len(data) or _may_be_unfinished(data, at):
+            return
+        there = _next_whole_frame(data, at + 1)
+        if there < 0:
+            return
+        yield there, Damage(at, there)
+        at = there
+
+
+def _frame_at(data: bytes, at: int) -> Optional[tuple[int, Frame]]:
+    if at + _OUTER.size > len(data):
+        return None
+    magic, length, crc = _OUTER.unpack_from(data, at)
+    body_at = at + _OUTER.size
+    end = body_at + length
+    if magic != MAGIC or not _INNER.size <= length <= PAYLOAD_LIMIT or end > len(data):
+        return None
+    body = data[body_at:end]
+    if zlib.crc32(body) != crc:
+        return None
+    kind, flags, seq, step = _INNER.unpack_from(body)
+    return end, Frame(kind, flags, seq, step, body[_INNER.size :])
+
+
+def _may_be_unfinished(data: bytes, at: int) -> bool:
+    """Say whether these last bytes may be a frame whose end is not written yet."""
+    return data.find(MAGIC, at + 1) < 0
+
+
+def _next_whole_frame(data: bytes, at: int) -> int:
+    while True:
+        at = data.find(MAGIC, at)
+        if at < 0 or _frame_at(data, at) is not None:
+            return at
+        at += 1

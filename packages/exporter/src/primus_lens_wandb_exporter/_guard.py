@@ -1,0 +1,37 @@
+"""The only broad `except` of the package: our faults are counted here and go no further."""
+
+from types import TracebackType
+from typing import Optional
+
+from primus_lens_wandb_exporter import _errors
+
+reraise = False  # our own tests set it, so that a guard cannot hide a bug from them
+
+
+class Guard:
+    """A context that swallows our own exceptions; KeyboardInterrupt and SystemExit pass.
+
+    It holds no state, so one instance per place serves every thread.
+    """
+
+    __slots__ = ("where",)
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> bool:
+        if kind is None or not isinstance(error, Exception):
+            return False
+        _errors.note(self.where, error)
+        return not reraise
+
+
+guard = Guard

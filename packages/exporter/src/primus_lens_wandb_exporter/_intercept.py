@@ -1,0 +1,151 @@
+"""Third room: class-level taps on wandb; the user's call passes through untouched.
+
+Every logged row passes `InterfaceShared._publish_partial_history(message)`, unchanged in name and
+shape from wandb 0.15 to 0.31: already converted, immutable, with wandb's own timestamp. What is
+said about the run passes the methods beside it. Each tap calls wandb's method with the arguments it
+got, outside any guard, and returns what that returned.
+"""
+
+import functools
+import importlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, Callable
+
+from primus_lens_wandb_exporter import _disabled, _errors, _frames, _guard, _points, _process
+
+_RECORDS = {
+    "_publish_run": _frames.RUN,
+    "_publish_config": _frames.CONFIG,
+    "_publish_metric": _frames.METRIC,
+    "_deliver_exit": _frames.EXIT,
+}
+_ROW = _guard.guard("row")
+_FACT = _guard.guard("fact")
+_MARK = _guard.guard("mark")
+
+
+def install(wandb: ModuleType) -> None:
+    """Tap this wandb: every definition of the methods that any interface class makes its own.
+
+    In wandb's own service process (a separate Python before 0.18) nothing is tapped: the rows that
+    pass there were seen where they were logged.
+    """
+    if _is_wandb_service():
+        return
+    process = _process.start()
+    found = 0
+    with _guard.guard("tap"):
+        interface = importlib.import_module("wandb.sdk.interface.interface")
+        for cls in _family(interface.InterfaceBase):
+            found += _tap(cls, "_publish_partial_history", _row_tap(process))
+            _tap(cls, "_deliver_run_start", _run_start_tap(process))
+            for name, kind in _RECORDS.items():
+                _tap(cls, name, _fact_tap(process, kind))
+    with _guard.guard("tap_disabled"):
+        _disabled.install(process)
+    if not found:
+        _errors.counts["unknown_wandb"] = 1
+        with _guard.guard("tap_fallback"):
+            _disabled.tap_run_log(process)
+    wandb._primus_lens_patched = True  # type: ignore[attr-defined]  # noqa: SLF001 - named by the specification
+
+
+def _is_wandb_service() -> bool:
+    words = getattr(sys, "orig_argv", None)
+    if words is None:  # Python 3.9: while a package is imported for -m, argv[0] is "-m"
+        return sys.argv[:2] == ["-m", "service"]
+    return ["-m", "wandb", "service"] in [words[at : at + 3] for at in range(len(words))]
+
+
+def _family(cls: Any) -> Iterator[Any]:
+    yield cls
+    for child in cls.__subclasses__():
+        yield from _family(child)
+
+
+def _tap(cls: Any, name: str, wrap: Callable[[Any], Any]) -> int:
+    original = vars(cls).get(name)
+    if original is None or getattr(original, "__isabstractmethod__", False):
+        return 0
+    setattr(cls, name, functools.wraps(original)(wrap(original)))
+    return 1
+
+
+def _row_tap(process: Any) -> Callable[[Any], Any]:
+    extra = process.extra_items
+    recorder_of = process.recorder_of
+
+    def wrap(original: Any) -> Any:
+        def _publish_partial_history(self: Any, *args: Any, **kwargs: Any) -> Any:
+            recorder = message = None
+            with _ROW:
+                message = args[0] if args else next(iter(kwargs.values()))
+                recorder = recorder_of(self)
+                if extra:
+                    with _MARK:
+                        _add_items(message, extra)
+            if recorder is None:
+                return original(self, *args, **kwargs)
+            with recorder.lock:
+                result = original(self, *args, **kwargs)
+                with _ROW:
+                    recorder.row(message)
+            return result
+
+        return _publish_partial_history
+
+    return wrap
+
+
+def _add_items(message: Any, extra: Any) -> None:
+    """Add our own values to a row before wandb sends it, in the form its other items have."""
+    like = message.item[0] if message.item else None
+    for name, (text, number) in list(extra.items()):
+        item = message.item.add()
+        item.key = name
+        if like is None or like.value_json:
+            item.value_json = text
+        elif name == _points.MARK:
+            item.boolean = True
+        else:
+            item.number = number
+
+
+def _fact_tap(process: Any, kind: int) -> Callable[[Any], Any]:
+    def wrap(original: Any) -> Any:
+        def tapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+            with _FACT:
+                message = args[0] if args else next(iter(kwargs.values()))
+                recorder = process.recorder_of(self)
+                if recorder is not None:
+                    recorder.fact(kind, _payload(kind, message))
+                    if kind == _frames.EXIT:
+                        process.ended(recorder)
+            return original(self, *args, **kwargs)
+
+        return tapped
+
+    return wrap
+
+
+def _payload(kind: int, message: Any) -> bytes:
+    if kind != _frames.EXIT:
+        return bytes(message.SerializeToString())
+    return json.dumps({"exit_code": message.exit_code, "at": time.time()}).encode()
+
+
+def _run_start_tap(process: Any) -> Callable[[Any], Any]:
+    def wrap(original: Any) -> Any:
+        def _deliver_run_start(self: Any, *args: Any, **kwargs: Any) -> Any:
+            with _FACT:
+                message = args[0] if args else next(iter(kwargs.values()))
+                process.run_started(self, message.run)
+            return original(self, *args, **kwargs)
+
+        return _deliver_run_start
+
+    return wrap

@@ -1,0 +1,140 @@
+"""What one process keeps: settings, recorders, sender; and what fork and exit do to them."""
+
+import atexit
+import json
+import os
+import time
+from typing import Any, Optional
+
+from primus_lens_wandb_exporter import (
+    __version__,
+    _errors,
+    _frames,
+    _guard,
+    _identity,
+    _points,
+    _recorder,
+    _sender,
+    _settings,
+    _spool,
+    _system,
+)
+
+
+class Process:
+    """The exporter within one process.
+
+    env: the environment when wandb was imported, copied once. recorders: by run id.
+    extra_items: what each row is given in passing: name -> (JSON text, number).
+    """
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self.env = env
+        self.settings = _settings.read(env)
+        self.identity = _identity.from_env(env)
+        self.recorders: dict[str, Optional[_recorder.Recorder]] = {}
+        self.extra_items: dict[str, tuple[str, float]] = {}
+        self.writes = self.settings.reporting or bool(
+            self.settings.save_local and self.settings.output_path
+        )
+        self.sender = self._new_sender()
+        self.inherited: dict[str, int] = {}
+        if self.settings.mark_rows:
+            self.extra_items[_points.MARK] = ("true", 1.0)
+        _errors.debug = self.settings.debug
+        for text in self.settings.bad:
+            _errors.tell("setting", f"{text} cannot be read; the default is used")
+
+    def _new_sender(self) -> _sender.Sender:
+        sampler = _system.Sampler(self.extra_items) if self.settings.enhance else None
+        return _sender.Sender(self.settings, self.env, sampler)
+
+    def recorder_of(self, interface: Any) -> Optional[_recorder.Recorder]:
+        """Return the recorder of the run an interface publishes for, made on first use.
+
+        A run this process did not start (wandb.attach, a forked child, a hook installed late) gets
+        one that does not claim to know wandb's step numbers.
+        """
+        run_id = interface._stream_id  # noqa: SLF001 - wandb's own name for the run id, 0.15 to 0.31
+        try:
+            return self.recorders[run_id]
+        except KeyError:
+            return self.open(run_id, owned=False)
+
+    def run_started(self, interface: Any, run: Any) -> None:
+        """Take note of a run this process starts. run: wandb's RunRecord."""
+        run_id = interface._stream_id or run.run_id  # noqa: SLF001 - as above
+        recorder = self.open(run_id, owned=True)
+        if recorder is not None:
+            recorder.step = run.starting_step
+            recorder.fact(_frames.RUN, run.SerializeToString())
+
+    def open(self, run_id: str, *, owned: bool) -> Optional[_recorder.Recorder]:
+        """Open a new stream for a run; None when nothing wants its rows."""
+        recorder = None
+        if run_id and self.writes:
+            stream = f"{os.getpid()}-{os.urandom(8).hex()}"
+            spool = _spool.Spool(
+                os.path.join(self.settings.spool_dir, stream),
+                self.head(run_id, stream, owned=owned),
+                self.settings.spool_bytes,
+            )
+            recorder = _recorder.Recorder(run_id, stream, spool, owned=owned)
+            recorder.step = self.inherited.get(run_id, 0)
+            self.sender.follow(recorder, json.loads(spool.head))
+        self.recorders[run_id] = recorder
+        return recorder
+
+    def head(self, run_id: str, stream: str, *, owned: bool) -> bytes:
+        """Return the frame that opens each segment: all a stranger needs to deliver it."""
+        head = {
+            "stream": stream,
+            "run_id": run_id,
+            "owned": owned,
+            "identity": self.identity.plain(),
+            "base_url": self.settings.base_url,
+            "version": __version__,
+            "pid": os.getpid(),
+            "opened_at": time.time(),
+        }
+        return json.dumps(head).encode()
+
+    def ended(self, recorder: _recorder.Recorder) -> None:
+        """Take note that a run has ended; a later run of the same id opens a new stream."""
+        del recorder
+        self.sender.wake()
+
+    def before_exit(self) -> None:
+        """Send what is left, for at most two seconds, whatever the server does."""
+        self.sender.finish(_sender.EXIT_S)
+
+    def after_fork_in_child(self) -> None:
+        """Start the child empty: its own streams, locks and sender, the parent's left alone."""
+        parents = [recorder for recorder in self.recorders.values() if recorder is not None]
+        self.recorders.clear()
+        for parent in parents:
+            parent.spool.close()
+        self.sender.abandon()
+        self.sender = self._new_sender()
+        self.inherited = {parent.run_id: parent.step for parent in parents if not parent.ended}
+
+
+_started: dict[str, Process] = {}
+
+
+def start() -> Process:
+    """Return this process's exporter, made on the first call."""
+    process = _started.get("process")
+    if process is None:
+        process = _started["process"] = Process(dict(os.environ))
+        atexit.register(_guarded("exit", process.before_exit))
+        os.register_at_fork(after_in_child=_guarded("fork", process.after_fork_in_child))
+    return process
+
+
+def _guarded(where: str, call: Any) -> Any:
+    def run() -> None:
+        with _guard.guard(where):
+            call()
+
+    return run

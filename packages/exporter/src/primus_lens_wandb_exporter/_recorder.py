@@ -1,0 +1,60 @@
+"""Fourth room: give each logged row the step wandb will give it, and write it down.
+
+wandb's service numbers the rows; these are its rules (core/internal/stream/handler.go,
+handlePartialHistorySync, unchanged from the Python service of 0.15 to the Go one of 0.31). Only the
+number is worked out here, in the training thread; the row itself goes to the spool as it is.
+"""
+
+import threading
+from typing import Any
+
+from primus_lens_wandb_exporter import _frames, _spool
+
+
+class Recorder:
+    """What this process logs to one run.
+
+    owned: this process started the run, so it alone numbers the rows. lock: held around wandb's own
+    publish and our append together, so both see the rows in one order; re-entrant, since a signal
+    handler may log too.
+    """
+
+    def __init__(self, run_id: str, stream: str, spool: _spool.Spool, *, owned: bool) -> None:
+        self.run_id, self.stream, self.spool, self.owned = run_id, stream, spool, owned
+        self.lock = threading.RLock()
+        self.step = 0
+        self.ended = False
+        self.refused = 0  # rows wandb itself drops: behind the current step, or after finish
+
+    def row(self, message: Any) -> None:
+        """Record a PartialHistoryRequest that wandb has just published. The lock is held."""
+        step = message.step.num if message.HasField("step") else None
+        flush = message.action.flush if message.HasField("action") else step is None
+        self.place(_frames.ROW, step, message.SerializeToString(), flush=flush)
+
+    def place(self, kind: int, step: Any, payload: bytes, *, flush: bool) -> None:
+        """Number a row and append it. step: as given, or None. The lock is held.
+
+        A step beyond the current one completes that; one behind it is dropped by wandb; flush
+        completes the row's own step.
+        """
+        if self.ended or (step is not None and step < self.step and self.owned):
+            self.refused += 1
+            return
+        flags = 0 if self.owned or step is not None else _frames.STEP_UNKNOWN
+        if step is not None and step != self.step:
+            flags |= _frames.ADVANCES
+            self.step = step
+        at = self.step
+        if flush:
+            flags |= _frames.FLUSHES
+            self.step += 1
+        if at >= 0:
+            self.spool.append(kind, flags, at, payload)
+
+    def fact(self, kind: int, payload: bytes) -> None:
+        """Append what is said about the run: its record, config, definitions or end."""
+        with self.lock:
+            if not self.ended:
+                self.ended = kind == _frames.EXIT
+                self.spool.append(kind, 0, max(self.step, 0), payload)

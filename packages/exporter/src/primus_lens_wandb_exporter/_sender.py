@@ -1,0 +1,313 @@
+"""Sixth room: a background thread that carries the spool to the server.
+
+It looks at the spool four times a second, sends what is fresh first and a backlog behind it, backs
+off when the server does not take it, and delivers what dead processes left behind. It knows the
+trainer only through the spool, so it could live in another process.
+"""
+
+import json
+import random
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, Optional
+
+from primus_lens_wandb_exporter import (
+    _adopt,
+    _delivery,
+    _detection,
+    _guard,
+    _health,
+    _identity,
+    _local_file,
+    _settings,
+    _transport,
+)
+from primus_lens_wandb_exporter._feed import Batch, Feed
+
+TICK_S = 0.25
+EXIT_S = 2.0
+SYNC_S = 0.5  # what a power cut can take
+ADOPT_S = 10.0
+BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.5, 60.0
+_PAUSE_S = 0.00005
+
+
+class LiveSource:
+    """A live stream as the feed sees it."""
+
+    def __init__(self, recorder: Any) -> None:
+        self.recorder = recorder
+        self.segments = recorder.spool.segments
+
+    def note(self, kept: dict[str, Any]) -> None:
+        """Write what a later reader must know."""
+        payload = json.dumps(kept).encode()
+        with self.recorder.lock:
+            self.recorder.spool.note(payload)
+
+    def remove_through(self, index: int) -> None:
+        """Delete the segments up to this one."""
+        self.recorder.spool.remove_through(index)
+
+    def remove(self) -> None:
+        """Delete the stream."""
+        with self.recorder.lock:
+            self.recorder.spool.remove()
+
+    @property
+    def ended(self) -> bool:
+        """Whether no record can follow."""
+        return bool(self.recorder.ended)
+
+
+class Sender:
+    """The thread and what it works on. sampler: reads system metrics, or None."""
+
+    def __init__(self, settings: _settings.Settings, env: Mapping[str, str], sampler: Any) -> None:
+        self.settings, self.env, self.sampler = settings, env, sampler
+        self.live: list[Feed] = []
+        self.left: list[Feed] = []
+        self.delivery: dict[str, _delivery.Addressee] = {}
+        self.detection = _detection.Detection(env)
+        self.transport = _transport.Transport(settings.base_url, settings)
+        self._thread: Optional[threading.Thread] = None
+        self._start_lock = threading.Lock()
+        self._wake = threading.Event()
+        self._closing = False
+        self._failures = 0
+        self._next_try = 0.0
+        self._next_sync = 0.0
+        self._next_adoption = time.monotonic() + 1.0
+
+    def follow(self, recorder: Any, head: dict[str, Any]) -> None:
+        """Carry a new stream from now on; starts the thread when there is none."""
+        feed = Feed(LiveSource(recorder), head, self._pause)
+        feed.keep_rows = bool(self.settings.save_local and self.settings.output_path)
+        self._watch_damage(feed)
+        self.live.append(feed)
+        with self._start_lock:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="primus-lens-sender", daemon=True)
+                thread.start()
+                self._thread = thread
+
+    def wake(self) -> None:
+        """Ask the thread to look at once."""
+        self._wake.set()
+
+    def finish(self, limit_s: float) -> None:
+        """Send what is left and stop, within limit_s whatever happens."""
+        thread = self._thread
+        if thread is None or not thread.is_alive():
+            return
+        self.transport.open_until = time.monotonic() + limit_s * 0.9
+        self._closing = True
+        self._wake.set()
+        thread.join(limit_s)
+
+    def abandon(self) -> None:
+        """Forget everything, in a forked child: thread and connection are the parent's."""
+        self.live, self.left = [], []
+        self.transport.close()
+
+    def _pause(self) -> None:
+        if not self._closing:
+            time.sleep(_PAUSE_S)
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._wake.wait(TICK_S)
+            self._wake.clear()
+            with _guard.guard("sender"):
+                self.tick()
+        with _guard.guard("sender"):
+            self._last_words()
+        self.transport.close()
+
+    def tick(self) -> None:
+        """Look at the spool once and send what is due."""
+        if self.sampler is not None:
+            self.sampler.sample()
+        now = time.monotonic()
+        for feed in list(self.live):
+            self._fresh(feed, now)
+        if now >= self._next_sync:
+            self._next_sync = now + SYNC_S
+            self._sync()
+        if self._may_try():
+            self._backlog()
+        self._tidy()
+        if now >= self._next_adoption and self.settings.reporting:
+            self._next_adoption = now + ADOPT_S
+            self.adopt(own_server_only=True)
+
+    def _may_try(self) -> bool:
+        return self.settings.reporting and time.monotonic() >= self._next_try
+
+    def _fresh(self, feed: Feed, now: float) -> None:
+        """Read what is new in a live stream and send it when it is due."""
+        while True:
+            full = feed.fill()
+            self._write_rows(feed)
+            ready = feed.ready
+            if ready is None:
+                return
+            if not self.settings.reporting:
+                feed.take_ready()
+            elif not self._may_try():
+                if not full:
+                    return
+                feed.take_ready()
+                feed.put_off(ready, [(ready.records[0].seq, ready.records[-1].seq)])
+            elif full or self._due(feed, ready, now):
+                self._post(feed, feed.take_ready())
+            else:
+                return
+            if not full:
+                return
+
+    def _due(self, feed: Feed, ready: Batch, now: float) -> bool:
+        return (
+            ready.points >= self.settings.batch_points
+            or now - ready.since >= self.settings.flush_s
+            or self._closing
+            or getattr(feed.source, "ended", True)
+            or any(record.facts for record in ready.records)
+        )
+
+    def _post(self, feed: Feed, batch: Optional[Batch]) -> bool:
+        """Send one batch; True when nothing of it is left to try again."""
+        if batch is None or not batch.records:
+            return True
+        outcome = _delivery.deliver(self.transport, self._addressee(feed), batch.records)
+        for (first, last), points in outcome.lost:
+            feed.lose(first, last, points)
+        feed.put_off(batch, outcome.left)
+        if outcome.failed:
+            self._back_off(outcome.retry_after_s)
+            return False
+        self._failures = 0
+        return True
+
+    def _back_off(self, retry_after_s: float) -> None:
+        self._failures += 1
+        most = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2.0 ** min(self._failures, 10))
+        delay = random.uniform(BACKOFF_FIRST_S, most)  # noqa: S311 - spreads load, hides nothing
+        self._next_try = time.monotonic() + max(delay, retry_after_s)
+
+    def _backlog(self) -> None:
+        """Send evidence, gaps and holes, oldest first, until fresh records wait or one fails."""
+        for feed in self.live + self.left:
+            if not self.detection.post_if_due(self.transport, feed, ended=self._closing):
+                self._back_off(0.0)
+                return
+        until = time.monotonic() + TICK_S
+        for feed in self.live + self.left:
+            while self._may_try() and (time.monotonic() < until or self._closing):
+                if feed in self.left:
+                    feed.fill()
+                batch = feed.take_ready() if feed in self.left else None
+                batch = batch or feed.next_hole()
+                if batch is None or not self._post(feed, batch):
+                    break
+            if feed.gaps and self._may_try():
+                self._tell_gaps(feed)
+
+    def _tell_gaps(self, feed: Feed) -> None:
+        gaps = feed.gaps[:1000]
+        body = _delivery.metrics_body(self._addressee(feed), [], gaps=gaps)
+        if self.transport.post("/wandb/metrics", body).kind == _transport.ACCEPTED:
+            del feed.gaps[: len(gaps)]
+        else:
+            self._back_off(0.0)
+
+    def _addressee(self, feed: Feed) -> _delivery.Addressee:
+        found = self.delivery.get(feed.stream)
+        if found is None:
+            identity = _identity.from_plain(feed.head["identity"])
+            found = self.delivery[feed.stream] = _delivery.Addressee(
+                feed.stream,
+                _delivery.opening(identity.address(), feed.head["run_id"]),
+                identity.place(),
+                _detection.allowed_config,
+            )
+        return found
+
+    def _tidy(self) -> None:
+        """Delete what was delivered."""
+        for feed in list(self.live):
+            feed.settle()
+            if feed.source.ended and feed.idle() and not feed.fill() and feed.idle():
+                self._drop(self.live, feed)
+        for feed in list(self.left):
+            feed.settle()
+            if not feed.fill() and feed.idle() and self._mark_crashed(feed):
+                self._drop(self.left, feed)
+
+    def _drop(self, feeds: list[Feed], feed: Feed) -> None:
+        feeds.remove(feed)
+        self.delivery.pop(feed.stream, None)
+        self.detection.forget(feed)
+        feed.source.remove()
+
+    def _mark_crashed(self, feed: Feed) -> bool:
+        """Say that a run whose process is gone without finishing it has crashed."""
+        if not feed.head.get("owned") or feed.facts.get("state") in ("finished", "failed"):
+            return True
+        if not self._may_try():
+            return False
+        body = _delivery.metrics_body(self._addressee(feed), [], run={"state": "crashed"})
+        if self.transport.post("/wandb/metrics", body).kind == _transport.ACCEPTED:
+            return True
+        self._back_off(0.0)
+        return False
+
+    def adopt(self, *, own_server_only: bool) -> int:
+        """Take over the streams of dead processes; returns how many."""
+        own = {feed.stream for feed in self.live + self.left}
+        taken = 0
+        for orphan in _adopt.orphans(self.settings.spool_dir, own):
+            head = orphan.head()
+            if head is None or (own_server_only and head["base_url"] != self.settings.base_url):
+                orphan.close()
+                continue
+            feed = Feed(orphan, head, self._pause)
+            self._watch_damage(feed)
+            feed.resume(*orphan.start())
+            self.left.append(feed)
+            taken += 1
+        return taken
+
+    def _watch_damage(self, feed: Feed) -> None:
+        feed.damaged = lambda name, data: _adopt.quarantine(self.settings.spool_dir, name, data)
+
+    def _sync(self) -> None:
+        for feed in self.live:
+            segments = list(feed.source.segments)
+            if segments and feed.at.seq > feed.synced_seq:
+                feed.synced_seq = feed.at.seq
+                segments[-1].sync()
+
+    def _write_rows(self, feed: Feed) -> None:
+        if not feed.rows:
+            return
+        rows, feed.rows = feed.rows, []
+        with _guard.guard("local_file"):
+            identity = _identity.from_plain(feed.head["identity"])
+            path = _local_file.path_for(self.settings.output_path, identity)
+            run_id = feed.head["run_id"]
+            _local_file.append(path, [_local_file.line(run_id, *row) for row in rows])
+
+    def _last_words(self) -> None:
+        """Before exit: everything fresh, then backlog, while time is left; one failure ends it."""
+        self._next_try = 0.0
+        for feed in list(self.live):
+            self._fresh(feed, time.monotonic())
+        if self._may_try():
+            self._backlog()
+        self._tidy()
+        for feed in list(self.live):
+            if feed.idle() and not feed.head.get("owned"):
+                feed.source.remove()
+        _health.add("exit_clean", int(not self.live))

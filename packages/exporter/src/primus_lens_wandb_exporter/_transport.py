@@ -1,0 +1,170 @@
+"""Seventh room: one POST, one verdict. Never raises to say what became of it."""
+
+import http.client
+import json
+import ssl
+import time
+import urllib.parse
+import urllib.request
+import zlib
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, Optional
+
+from primus_lens_wandb_exporter import __version__, _errors, _settings
+
+ACCEPTED, RETRY, SPLIT, POISON, DROP, KNOWN = (
+    "accepted",
+    "retry",
+    "split",
+    "poison",
+    "drop",
+    "known",
+)
+
+TIMEOUT_S = 10.0  # a server that says nothing for so long is treated as absent
+_GZIP_FROM = 1024  # smaller bodies fit one packet anyway
+_ANSWER_LIMIT = 1 << 20
+_BY_STATUS = {409: KNOWN, 413: SPLIT, 400: POISON, 422: POISON, 415: DROP}
+
+
+class Verdict(NamedTuple):
+    """What became of one POST.
+
+    kind: ACCEPTED forget it; RETRY keep it and back off; SPLIT send it in parts; POISON a record in
+    it is bad; DROP it can never be taken; KNOWN the server has the records in `known`.
+    """
+
+    kind: str
+    status: int = 0
+    retry_after_s: float = 0.0
+    known: tuple[tuple[int, int], ...] = ()
+    said: str = ""
+
+
+class Transport:
+    """A kept-alive connection to one server, used by one thread.
+
+    open_until: a monotonic time after which no request may still be waiting (set at exit).
+    """
+
+    def __init__(self, base_url: str, settings: _settings.Settings) -> None:
+        self.base_url = base_url
+        self.open_until: Optional[float] = None
+        self._settings = settings
+        self._url = urllib.parse.urlsplit(base_url)
+        self._connection: Optional[http.client.HTTPConnection] = None
+
+    def post(self, path: str, body: bytes, key: str = "") -> Verdict:
+        """Post one JSON body; key is its Idempotency-Key, "" for none."""
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": f"primus-lens-wandb-exporter/{__version__}",
+        }
+        if key:
+            headers["Idempotency-Key"] = key
+        if len(body) >= _GZIP_FROM:
+            packer = zlib.compressobj(1, zlib.DEFLATED, 31)  # 31: the gzip container
+            body = packer.compress(body) + packer.flush()
+            headers["Content-Encoding"] = "gzip"
+        for fresh in (False, True):
+            kept = self._connection is not None and not fresh
+            try:
+                return self._exchange(path, body, headers)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                self.close()
+                _errors.tell("post", f"{self.base_url}{path}: {error}")
+                if kept and isinstance(error, (http.client.HTTPException, ConnectionError)):
+                    continue  # the server had closed the idle connection: that says nothing yet
+                return Verdict(RETRY, said=str(error))
+        return Verdict(RETRY)
+
+    def _exchange(self, path: str, body: bytes, headers: dict[str, str]) -> Verdict:
+        connection = self._connected()
+        token = self._token()
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        connection.request("POST", self._target(path), body, headers)
+        answer = connection.getresponse()
+        text = answer.read(_ANSWER_LIMIT)
+        if not answer.isclosed() or answer.will_close:
+            self.close()
+        return _verdict(answer.status, answer.headers.get("Retry-After", ""), text)
+
+    def _connected(self) -> http.client.HTTPConnection:
+        left = TIMEOUT_S
+        if self.open_until is not None:
+            left = min(left, self.open_until - time.monotonic())
+            if left <= 0:
+                raise TimeoutError("no time left before exit")
+        if self._connection is None:
+            self._connection = self._new_connection(left)
+        self._connection.timeout = left
+        if self._connection.sock is not None:
+            self._connection.sock.settimeout(left)
+        return self._connection
+
+    def _new_connection(self, timeout_s: float) -> http.client.HTTPConnection:
+        url, proxy = self._url, self._proxy()
+        first = proxy or url
+        options: dict[str, Any] = {"timeout": timeout_s}
+        if url.scheme == "https":
+            options["context"] = ssl.create_default_context()
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                first.hostname or "", first.port, **options
+            )
+            if proxy:
+                connection.set_tunnel(url.hostname or "", url.port or 443)
+            return connection
+        return http.client.HTTPConnection(first.hostname or "", first.port, **options)
+
+    def _proxy(self) -> Optional[urllib.parse.SplitResult]:
+        if not self._settings.use_proxy or urllib.request.proxy_bypass(self._url.hostname or ""):
+            return None
+        found = urllib.request.getproxies().get(self._url.scheme)
+        return urllib.parse.urlsplit(found) if found else None
+
+    def _target(self, path: str) -> str:
+        if self._url.scheme == "http" and self._proxy():
+            return self.base_url + path
+        return self._url.path + path
+
+    def _token(self) -> str:
+        if not self._settings.token_file:
+            return self._settings.token
+        with open(self._settings.token_file, encoding="utf-8") as file:
+            return file.read().strip()
+
+    def close(self) -> None:
+        """Close the connection; the next post opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def _verdict(status: int, retry_after: str, text: bytes) -> Verdict:
+    said = text[:500].decode("utf-8", "replace")
+    if 200 <= status < 300:  # noqa: PLR2004 - success, as HTTP says
+        return Verdict(ACCEPTED, status)
+    kind = _BY_STATUS.get(status, RETRY)
+    if kind == KNOWN:
+        known = _known(text)
+        return Verdict(KNOWN if known else RETRY, status, known=tuple(known), said=said)
+    return Verdict(kind, status, _seconds(retry_after), said=said)
+
+
+def _known(text: bytes) -> list[tuple[int, int]]:
+    try:
+        ranges = json.loads(text)["accepted"]
+        return [(int(first), int(last)) for first, last in ranges]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def _seconds(retry_after: str) -> float:
+    """Read Retry-After, seconds or a date; an hour at most, 0 when it says nothing usable."""
+    if retry_after.strip().isdecimal():
+        return min(float(retry_after), 3600.0)
+    try:
+        return min(max(parsedate_to_datetime(retry_after).timestamp() - time.time(), 0.0), 3600.0)
+    except (TypeError, ValueError):
+        return 0.0

@@ -1,0 +1,247 @@
+"""Frames become records ready to post: the reading side, between `_spool` and `_sender`.
+
+A record is what one frame says: points, facts about the run, definitions of metrics. What must be
+remembered from frame to frame is small, can be copied, and is written back to the spool before a
+segment is deleted, so a stranger can go on where this process stopped.
+"""
+
+import json
+from typing import Any, NamedTuple, Optional
+
+from primus_lens_wandb_exporter import _frames, _points, _protobuf
+
+# Field numbers of wandb_internal.proto.
+_RUN_TEXTS = {2: "entity", 3: "project", 6: "group", 7: "job_type", 8: "name", 13: "hostname"}
+_RUN_CONFIG, _RUN_TAGS, _RUN_STARTED = 4, 10, 17
+_CONFIG_UPDATE, _CONFIG_REMOVE, _VALUE_JSON = 1, 2, 16
+_METRIC_OPTIONS, _METRIC_GOAL, _METRIC_CONTROL = 6, 8, 9
+_GOALS = {1: "minimize", 2: "maximize"}
+_STEP_LIMIT = (1 << 63) - 1
+
+
+class Record(NamedTuple):
+    """One numbered record. points: JSON texts of points. facts: fields of `run`, or None."""
+
+    seq: int
+    points: list[str]
+    facts: Optional[dict[str, Any]]
+    definitions: list[dict[str, Any]]
+    row: Optional[tuple[int, str, list[tuple[str, str]]]]
+
+
+class Reading:
+    """What is remembered between the frames of a stream.
+
+    config: the run's whole configuration. definitions: metric or glob name -> what define_metric
+    said. latest: last value of each step metric. row, row_step, row_at: the row that is not
+    complete yet.
+    """
+
+    def __init__(self, kept: Optional[dict[str, Any]] = None) -> None:
+        kept = kept or {}
+        self.config: dict[str, Any] = kept.get("config", {})
+        self.definitions: dict[str, dict[str, Any]] = kept.get("definitions", {})
+        self.latest: dict[str, str] = kept.get("latest", {})
+        self.row: dict[str, str] = kept.get("row", {})
+        self.row_step: int = kept.get("row_step", 0)
+        self.row_at: str = kept.get("row_at", "")
+        self.origin: str = ""
+        self.names: dict[str, str] = {}
+        self.refused_names = 0
+
+    def kept(self) -> dict[str, Any]:
+        """Return all of it as plain JSON."""
+        return {
+            "config": self.config,
+            "definitions": self.definitions,
+            "latest": self.latest,
+            "row": self.row,
+            "row_step": self.row_step,
+            "row_at": self.row_at,
+        }
+
+    def copy(self) -> "Reading":
+        """Return a reading that goes its own way from here.
+
+        The config and each definition are replaced, never changed, so copies may share them.
+        """
+        twin = Reading(self.kept())
+        twin.definitions, twin.latest = dict(self.definitions), dict(self.latest)
+        twin.row, twin.origin, twin.names = dict(self.row), self.origin, self.names
+        return twin
+
+    def record(self, frame: _frames.Frame) -> Record:
+        """Say what a frame says. Raises ValueError or IndexError if it says nothing readable."""
+        if frame.kind in (_frames.ROW, _frames.PLAIN_ROW):
+            return self._row_record(frame)
+        points: list[str] = []
+        facts: Optional[dict[str, Any]] = None
+        definitions: list[dict[str, Any]] = []
+        if frame.kind == _frames.RUN:
+            facts = self._run_facts(frame.payload)
+        elif frame.kind == _frames.PLAIN_RUN:
+            facts = json.loads(frame.payload)
+            self.config = facts.get("config", {})
+        elif frame.kind == _frames.CONFIG:
+            self._configure(frame.payload)
+            facts = {"config": self.config}
+        elif frame.kind == _frames.METRIC:
+            definitions = [self._define(frame.payload)]
+        elif frame.kind == _frames.EXIT:
+            points = self._complete()
+            facts = _exit_facts(frame.payload)
+        return Record(frame.seq, points, facts, definitions, None)
+
+    def _row_record(self, frame: _frames.Frame) -> Record:
+        points = self._complete() if frame.flags & _frames.ADVANCES else []
+        if frame.kind == _frames.ROW:
+            row = _points.from_wandb(frame.payload)
+        else:
+            said = json.loads(frame.payload)
+            row = _points.from_plain(said["values"], said["at"])
+        self.row.update(row.values)
+        self.row.update((name, "") for name in row.others)
+        self.row_step, self.row_at = frame.step, row.at
+        self.origin = ',"step_origin":"unknown"' if frame.flags & _frames.STEP_UNKNOWN else ""
+        points.extend(self._points(row.values))
+        if frame.flags & _frames.FLUSHES:
+            points.extend(self._complete())
+        return Record(frame.seq, points, None, [], (frame.step, row.at, row.values))
+
+    def _points(self, values: Any) -> list[str]:
+        end = f',"step":{self.row_step}'
+        if self.row_at:
+            end += f',"timestamp":{self.row_at}'
+        end += self.origin + "}"
+        found = []
+        for name, text in values:
+            start = self.names.get(name) or self._start(name)
+            if start:
+                found.append(start + text + end)
+            else:
+                self.refused_names += 1
+        return found
+
+    def _start(self, name: str) -> str:
+        """Return how a point of this name begins, "" if the protocol has no place for the name."""
+        if not 0 < len(name) <= _points.NAME_LIMIT or "\0" in name:
+            return ""
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            return ""
+        if len(self.names) >= 10_000:  # noqa: PLR2004 - a job that invents names must not fill our memory
+            self.names.clear()
+        self.names[name] = start = f'{{"name":{json.dumps(name)},"value":'
+        return start
+
+    def _complete(self) -> list[str]:
+        """End the current row: wandb copies the last step metric into rows that lack it."""
+        row, self.row = self.row, {}
+        if not self.definitions or not row:
+            return []
+        for name in self.latest:
+            if row.get(name):
+                self.latest[name] = row[name]
+        copies: dict[str, str] = {}
+        for name in row:
+            said = self._definition_of(name)
+            wanted = said.get("step_metric") if said and said.get("step_sync") else None
+            if wanted and wanted not in row:
+                copies[wanted] = self.latest.get(wanted, "0")
+        return self._points(copies.items())
+
+    def _definition_of(self, name: str) -> Optional[dict[str, Any]]:
+        said = self.definitions.get(name)
+        if said is not None or name.startswith("_"):
+            return said
+        for glob, meant in self.definitions.items():
+            if glob.endswith("*") and name.startswith(glob[:-1]):
+                return meant
+        return None
+
+    def _define(self, payload: bytes) -> dict[str, Any]:
+        found = _protobuf.table(payload)
+        name = _text(found, 1) or _text(found, 2)
+        options = _protobuf.table(_bytes(found, _METRIC_OPTIONS))
+        said: dict[str, Any] = {}
+        if not _flag(_protobuf.table(_bytes(found, _METRIC_CONTROL)), 1):
+            said.update(self.definitions.get(name, {}))
+        step_metric = _text(found, 4)
+        if step_metric:
+            said["step_metric"] = step_metric
+            self.latest.setdefault(step_metric, "0")
+        if _flag(options, 1):
+            said["step_sync"] = True
+        if _flag(options, 2):
+            said["hidden"] = True
+        goal = _GOALS.get(int(found.get(_METRIC_GOAL, [0])[-1]))
+        if goal:
+            said["goal"] = goal
+        if name:
+            self.definitions[name] = said
+        return {"name": name, **{k: v for k, v in said.items() if k != "step_sync"}}
+
+    def _run_facts(self, payload: bytes) -> dict[str, Any]:
+        found = _protobuf.table(payload)
+        facts: dict[str, Any] = {"state": "running"}
+        for number, field in _RUN_TEXTS.items():
+            text = _text(found, number)
+            if text:
+                facts[field] = text
+        tags = [_protobuf.text(tag) for tag in found.get(_RUN_TAGS, [])]
+        if tags:
+            facts["tags"] = tags
+        started = _protobuf.table(_bytes(found, _RUN_STARTED))
+        if started:
+            seconds = int(started.get(1, [0])[-1]) + int(started.get(2, [0])[-1]) / 1e9
+            facts["started_at"] = seconds
+        self._configure(_bytes(found, _RUN_CONFIG))
+        facts["config"] = self.config
+        return facts
+
+    def _configure(self, payload: bytes) -> None:
+        found = _protobuf.table(payload)
+        self.config = json.loads(json.dumps(self.config))
+        for item in found.get(_CONFIG_UPDATE, []):
+            path, text = _config_item(item)
+            _put(self.config, path, json.loads(text) if text else None)
+        for item in found.get(_CONFIG_REMOVE, []):
+            path, _ = _config_item(item)
+            if path:
+                self.config.pop(path[0], None)
+
+
+def _config_item(item: Any) -> tuple[list[str], str]:
+    found = _protobuf.table(item)
+    key = _text(found, 1)
+    path = [key] if key else [_protobuf.text(part) for part in found.get(2, [])]
+    return path, _text(found, _VALUE_JSON)
+
+
+def _put(into: dict[str, Any], path: list[str], value: Any) -> None:
+    for part in path[:-1]:
+        inner = into.get(part)
+        if not isinstance(inner, dict):
+            inner = into[part] = {}
+        into = inner
+    if path:
+        into[path[-1]] = value
+
+
+def _exit_facts(payload: bytes) -> dict[str, Any]:
+    said = json.loads(payload)
+    code = said["exit_code"]
+    state = "failed" if code else "finished"
+    return {"state": state, "exit_code": code, "ended_at": said["at"]}
+
+
+def _text(found: dict[int, list[_protobuf.Value]], number: int) -> str:
+    return _protobuf.text(found[number][-1]) if number in found else ""
+
+
+def _bytes(found: dict[int, list[_protobuf.Value]], number: int) -> bytes:
+    value = found.get(number, [b""])[-1]
+    return value if isinstance(value, bytes) else b""
+
+
+def _flag(found: dict[int, list[_protobuf.Value]], number: int) -> bool:
+    return bool(found.get(number, [0])[-1])

@@ -1,0 +1,113 @@
+import os
+import site
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "packages" / "exporter"
+HOOKS = ("primus_lens_wandb_hook.pth", "primus_lens_wandb_hook.start")
+ARMED = "import sys; print(sum(hasattr(f, 'primus_lens') for f in sys.meta_path))"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel built from this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip(sys.executable, "wheel", "--no-deps", "--no-build-isolation", "-w", folder, PACKAGE)
+    (found,) = folder.glob("*.whl")
+    return found
+
+
+@pytest.fixture
+def python(tmp_path):
+    """The interpreter of an empty virtual environment."""
+    venv.create(tmp_path / "env", symlinks=True)
+    return tmp_path / "env" / "bin" / "python"
+
+
+def pip(python, *words, **variables):
+    """Run this environment's pip on behalf of another Python."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    target = [] if python == sys.executable else ["--python", python]
+    subprocess.run(
+        [*command, *target, *words],
+        check=True,
+        capture_output=True,
+        env={**os.environ, **variables},
+    )
+
+
+def run(python, *words, **variables):
+    """Run a Python that must say nothing on stderr; returns its stdout."""
+    env = {name: text for name, text in os.environ.items() if not name.startswith("PRIMUS_LENS")}
+    done = subprocess.run(
+        [python, *words], check=True, capture_output=True, text=True, env={**env, **variables}
+    )
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+def test_wheel_carries_both_lines_at_its_root(wheel):
+    """The wheel itself holds the .pth and the .start file, so whatever unpacks it activates it."""
+    names = zipfile.ZipFile(wheel).namelist()
+    assert [name for name in HOOKS if name in names] == list(HOOKS)
+
+
+def test_uninstalling_removes_both_lines(wheel, python, tmp_path):
+    """Uninstalling leaves neither the .pth nor the .start file behind."""
+    pip(python, "install", "--no-deps", "--no-index", wheel)
+    packages = next(tmp_path.glob("env/lib/python*/site-packages"))
+    before = sorted(path.name for path in packages.glob("primus_lens_wandb*"))
+    pip(python, "uninstall", "--yes", "primus-lens-wandb-exporter")
+    assert {*HOOKS, "primus_lens_wandb_exporter"} <= set(before)
+    assert list(packages.glob("primus_lens*")) == []
+
+
+@pytest.mark.parametrize("flags", [(), ("-I",), ("-E",), ("-s",), ("-OO",)])
+def test_installed_hook_is_armed_once(wheel, python, flags):
+    """One finder waits in sys.meta_path however Python is started, though .pth lines run twice."""
+    pip(python, "install", "--no-deps", "--no-index", wheel)
+    assert run(python, *flags, "-c", ARMED) == "1"
+
+
+def test_without_site_nothing_is_armed(wheel, python):
+    """Python -S reads no .pth file: there the public install_wandb_hook() is the way."""
+    pip(python, "install", "--no-deps", "--no-index", wheel)
+    assert run(python, "-S", "-c", ARMED) == "0"
+
+
+def test_editable_install_is_active_too(python):
+    """A developer's editable install arms the hook like the wheel does."""
+    builder = site.getsitepackages()[0]  # the build backend is here, not in the empty environment
+    words = ("install", "--no-deps", "--no-build-isolation", "--editable", PACKAGE)
+    pip(python, *words, PYTHONPATH=builder)
+    assert run(python, "-c", ARMED) == "1"
+
+
+@pytest.mark.parametrize("word", ["false", "0", "no", "off", "FALSE", " False "])
+def test_switch_leaves_nothing_but_the_line(wheel, python, word):
+    """PRIMUS_LENS_WANDB_HOOK=false puts no finder in place and imports nothing."""
+    pip(python, "install", "--no-deps", "--no-index", wheel)
+    code = ARMED + "; print('primus_lens_wandb_exporter' in sys.modules)"
+    assert run(python, "-c", code, PRIMUS_LENS_WANDB_HOOK=word).split() == ["0", "False"]
+
+
+def test_start_without_wandb_imports_nothing_of_ours(wheel, python):
+    """A Python that never asks for wandb loads no module of ours."""
+    pip(python, "install", "--no-deps", "--no-index", wheel)
+    code = "import sys, json, os; print([n for n in sys.modules if n.startswith('primus')])"
+    assert run(python, "-c", code) == "[]"
+
+
+def test_a_broken_installation_says_nothing(wheel, python, tmp_path):
+    """With the package's modules gone the line still lets wandb be looked for, in silence."""
+    pip(python, "install", "--no-deps", "--no-index", wheel)
+    packages = next(tmp_path.glob("env/lib/python*/site-packages"))
+    for module in (packages / "primus_lens_wandb_exporter").glob("*.py"):
+        module.unlink()
+    code = "import importlib.util; print(importlib.util.find_spec('wandb'))"
+    assert run(python, "-c", code) == "None"
