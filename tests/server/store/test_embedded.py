@@ -51,18 +51,32 @@ asyncio.run(main())
 
 
 @pytest.fixture(scope="module")
-def template():
-    """The data directory of a server that ran and was stopped, with one row in it."""
-    with open_place() as directory:
-        asyncio.run(fill(directory / "data"))
-        yield directory
+def open_place():
+    """A directory any account may enter (tmp_path is not).
+
+    All is deleted at the end: ext4 takes seconds to make files where many were just deleted.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="lens-"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def template(open_place):
+    """Where a server ran and was stopped, with one row in it."""
+    directory = open_place / "template"
+    asyncio.run(fill(directory / "data"))
+    return directory
 
 
 @pytest.fixture
-def place():
-    """A directory any account may enter (tmp_path is not); no process survives it."""
-    with open_place() as directory:
-        yield directory
+def place(open_place):
+    """A directory of the test's own; no process survives it."""
+    directory = Path(tempfile.mkdtemp(dir=open_place))
+    directory.chmod(0o755)
+    yield directory
+    end_processes(directory)
 
 
 @pytest.fixture
@@ -86,18 +100,6 @@ def sleeper(initialised):
     yield process
     process.kill()
     process.wait()
-
-
-@contextlib.contextmanager
-def open_place():
-    """A directory any account may enter; processes and files in it end with it."""
-    directory = Path(tempfile.mkdtemp(prefix="lens-"))
-    directory.chmod(0o755)
-    try:
-        yield directory
-    finally:
-        end_processes(directory)
-        shutil.rmtree(directory)
 
 
 def end_processes(directory):

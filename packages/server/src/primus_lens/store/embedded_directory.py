@@ -190,10 +190,11 @@ def claim(root: Path) -> ClusterDirectory:
     inspect(root)
     account = account_for(root / "postgres", root)
     try:
+        above = next(parent for parent in root.parents if parent.exists())
+        if not may_enter(above, account):
+            raise ConfigError(_unreachable(root, above, account))
         _make(root)
         _close_to_others(root, account)
-        if not may_enter(root, account):
-            raise ConfigError(_unreachable(root, account))
         return ClusterDirectory(root, account, _lock(root, account))
     except OSError as error:
         raise ConfigError(
@@ -228,10 +229,10 @@ def _belongs_to(directory: Path, owner: int, account: Account) -> str:
     )
 
 
-def _unreachable(root: Path, account: Account) -> str:
-    closed = next(
-        (parent for parent in reversed(root.parents) if not may_enter(parent, account)), root
-    )
+def _unreachable(root: Path, above: Path, account: Account) -> str:
+    """The refusal. above: the nearest directory over root that exists."""
+    doors = (*reversed(above.parents), above)
+    closed = next(door for door in doors if not may_enter(door, account))
     return (
         f"PostgreSQL does not run as root; it would run as the account {account}, which cannot "
         f"enter {closed} and so not reach the data directory {root}. Name a data directory "

@@ -143,13 +143,32 @@ class Programs(NamedTuple):
             )
 
     def runs(self) -> bool:
-        """Whether the account may execute these programs and they find their libraries."""
+        """Whether the account may execute these programs and they find their libraries.
+
+        Raises ConfigError when we could not end them: root without CAP_KILL.
+        """
         try:
             for name in ("postgres", "initdb"):
                 self.run(name, ["--version"], cwd=Path("/"))
+            with self.start(
+                "postgres", ["--version"], cwd=Path("/"), output=subprocess.DEVNULL
+            ) as it:
+                if not _may_signal(it.pid):
+                    raise ConfigError(
+                        f"root is not allowed to signal processes of the account {self.account} "
+                        "here; start Primus Lens as a normal user"
+                    )
         except (OSError, StoreUnavailable):  # no entry, or a libc it was not built for
             return False
         return True
+
+
+def _may_signal(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return False
+    return True
 
 
 def find_programs(account: Account, refuge: Path) -> Programs:

@@ -13,6 +13,7 @@ from primus_lens.model.errors import ConfigError
 _MIB = 1 << 20
 _GIB = 1 << 30
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, not written to
+_ENOUGH_SHARED_BYTES = 256 * _MIB  # containers get 64; a parallel query fails when it is full
 _MEMORY_LIMITS = (  # of our control group, version 2 and 1
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -63,8 +64,7 @@ def _fitted(root: Path) -> dict[str, str]:
         "timezone": "UTC",
         "log_timezone": "UTC",
     }
-    # Containers get 64 MB there, and a parallel query fails when it is full.
-    if _SHARED_MEMORY.is_dir() and shutil.disk_usage(_SHARED_MEMORY).total < 256 * _MIB:
+    if _SHARED_MEMORY.is_dir() and shutil.disk_usage(_SHARED_MEMORY).total < _ENOUGH_SHARED_BYTES:
         fitted["dynamic_shared_memory_type"] = "sysv"
     return fitted
 
