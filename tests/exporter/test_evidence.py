@@ -222,6 +222,15 @@ def test_module_set_size_grows_with_an_import(load):
     assert _evidence.module_set_size() == before + 1
 
 
+def test_module_set_size_grows_with_use(load):
+    """A framework that is taken into use changes the signal, though nothing more is loaded."""
+    backends = {}
+    load("jax._src.xla_bridge", _backends=backends)
+    before = _evidence.module_set_size()
+    backends["rocm"] = object()
+    assert _evidence.module_set_size() == before + 1
+
+
 def test_system():
     """The machine and the Python are named."""
     system = _evidence.collect({}, {})["evidence"]["system"]

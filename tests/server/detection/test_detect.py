@@ -164,7 +164,7 @@ def test_transformers_as_a_wrapper_is_its_trainer():
         ({"MEGATRON_LM_PATH": "/m", "DS_CONFIG": "d"}, ("", "megatron")),
         ({"JAX_PLATFORMS": "tpu"}, ("", "jax")),
         ({"ACCELERATE_USE_DEEPSPEED": "true"}, ("accelerate", "deepspeed")),
-        ({"PL_GLOBAL_SEED": "0"}, ("lightning", "")),
+        ({"UNSLOTH_IS_PRESENT": "1"}, ("unsloth", "")),
     ],
 )
 def test_environment(environment, expected):

@@ -118,6 +118,7 @@ FRAMEWORKS = (
 )
 
 _BACKENDS = "primus.backends."
+_GLOBALS = tuple(proof for one in FRAMEWORKS for proof in one.proofs if ":" in proof)
 
 
 class Seen(NamedTuple):
@@ -150,6 +151,11 @@ def look(modules: Mapping[str, Any], versions: Mapping[str, str]) -> list[Seen]:
             version = versions.get(distribution) or own_version(modules.get(root))
             seen.append(Seen(framework, version, proof))
     return seen
+
+
+def globals_in_use(modules: Mapping[str, Any]) -> int:
+    """How many of the globals that prove use have been given a value."""
+    return sum(_holds(proof, modules) for proof in _GLOBALS)
 
 
 def primus_base(modules: Mapping[str, Any], env: Mapping[str, str], used: set[str]) -> str:

@@ -38,7 +38,6 @@ ENVIRONMENT = frozenset(
         "JAX_BACKEND",
         "JAX_PLATFORMS",
         "KERAS_BACKEND",
-        "PL_GLOBAL_SEED",
         "UNSLOTH_IS_PRESENT",
         "ACCELERATE_USE_DEEPSPEED",
         "ACCELERATE_USE_FSDP",

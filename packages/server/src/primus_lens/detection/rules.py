@@ -64,7 +64,6 @@ RULES = (
         "lightning",
         Layer.WRAPPER,
         aliases=("pytorch_lightning", "lightning_pytorch", "pytorchlightning", "pl"),
-        env_vars=("PL_GLOBAL_SEED",),
         words=("lightning",),
     ),
     Rule("composer", Layer.WRAPPER, aliases=("mosaicml", "mosaicml_composer")),
