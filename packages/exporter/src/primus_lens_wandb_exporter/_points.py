@@ -120,7 +120,7 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:
 
 def _load(text: str) -> Any:
     try:
-        return json.loads(text, parse_float=_Digits, parse_int=_Digits)
+        return json.loads(text, parse_float=_Digits, parse_int=_Digits, parse_constant=str)
     except (ValueError, RecursionError):
         return None
 
