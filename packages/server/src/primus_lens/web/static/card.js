@@ -10,7 +10,7 @@ import * as say from "./say.js";
  * @typedef {{x: import("./lines.js").XMode, log: boolean, stretch: {lo: number, hi: number} | null,
  *   zoom: (stretch: {lo: number, hi: number} | null) => void, hidden: Set<number>,
  *   starts: Map<number, number>, names: (serial: number) => string, big: string,
- *   enlarge: (name: string) => void, curves: ReturnType<import("./curves.js").curvesOf>}} View */
+ *   enlarge: (name: string) => void, curves: ReturnType<typeof import("./curves.js").curvesOf>}} View */
 
 const RUN_COLOURS = 8;
 const NEAR = "300px"; // charts this far outside the window are drawn ahead of the reader
@@ -133,7 +133,8 @@ function footnotes(shown, view) {
     : `${say.count(total)} point${total === 1 ? "" : "s"}`];
   for (const [kind, word] of [["nan", "NaN"], ["up", "+∞"], ["down", "−∞"]]) {
     const n = shown.marks.filter((mark) => mark.kind === kind).length;
-    if (n) notes.push(`${say.count(n)} ${word}`);
+    // Thinning keeps the first of each stretch, so there may be more of them than are shown.
+    if (n) notes.push(`${say.count(n)}${drawn < total ? "+" : ""} ${word}`);
   }
   if (shown.unloggable) notes.push(`${say.count(shown.unloggable)} not above 0, off the log axis`);
   if (view.stretch) notes.push("zoomed");

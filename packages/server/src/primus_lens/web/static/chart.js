@@ -11,7 +11,9 @@ import * as say from "./say.js";
 
 const LINKED = "cursors of this page";
 const MARK_GAP = 5; // CSS pixels: nearer marks of one kind become one
-const MARK_WORDS = { nan: "NaN", up: "+infinity", down: "−infinity" };
+const READ_WITHIN = 40; // CSS pixels: how far the cursor reads from a point
+const CROWDED_DECADES = 4; // above this a log axis keeps whole decades only
+const MARK_WORDS = { nan: "NaN", up: "+infinity", down: "-infinity" };
 
 /** @param {HTMLElement} host @param {Picture} picture @param {How} how */
 export function drawChart(host, picture, how) {
@@ -54,11 +56,11 @@ function options(host, picture, how) {
       sync: { key: LINKED, scales: ["x", null], filters: { pub: onlyMoves } },
       drag: { x: true, y: false, setScale: false },
       points: { size: 7, width: 2 },
-      dataIdx: (/** @type {any} */ u, /** @type {number} */ line, /** @type {number} */ at) => nearest(u.data, line, at),
+      dataIdx: (/** @type {any} */ u, /** @type {number} */ line, /** @type {number} */ at) => nearest(u, line, at),
       bind: { dblclick: () => null },
     },
     scales: {
-      x: { time: how.x === "time", range: (/** @type {any} */ _u, /** @type {number} */ lo, /** @type {number} */ hi) => xRange(how.stretch(), lo, hi) },
+      x: { time: how.x === "time", range: (/** @type {any} */ u) => xRange(how.stretch(), u.data[0]) },
       y: how.log ? { distr: 3, range: logRange } : { range: linearRange },
     },
     series: [{}, ...picture().lines.map((line, i) => ({
@@ -91,11 +93,13 @@ function zoomTo(u, how) {
   how.zoom({ lo, hi });
 }
 
-/** @param {{lo: number, hi: number} | null} stretch @param {number} lo @param {number} hi */
-function xRange(stretch, lo, hi) {
+/** The zoomed stretch, or from the first point to the last; a single point stands in the middle.
+ * @param {{lo: number, hi: number} | null} stretch @param {number[]} xs */
+function xRange(stretch, xs) {
   if (stretch) return [stretch.lo, stretch.hi];
-  if (lo === null || hi === null) return [0, 1];
-  return lo === hi ? [lo - 0.5, hi + 0.5] : [lo, hi];
+  if (!xs.length) return [0, 1];
+  const [lo, hi] = [xs[0], xs[xs.length - 1]];
+  return lo === hi ? [lo - 1, hi + 1] : [lo, hi];
 }
 
 /** @param {any} _u @param {number | null} lo @param {number | null} hi */
@@ -119,9 +123,9 @@ function xAxis(x, paint) {
   const words = { step: say.axisNumbers, time: say.axisTimes, elapsed: axisDurations };
   return {
     ...axisLook(paint),
-    size: x === "time" ? 40 : 26,
+    size: x === "time" ? 38 : 24,
     space: x === "time" ? 76 : 64,
-    ...(x === "elapsed" ? { incrs: ELAPSED_GAPS } : {}),
+    ...(x === "time" ? {} : { incrs: x === "step" ? STEP_GAPS : ELAPSED_GAPS }),
     values: (/** @type {any} */ _u, /** @type {number[]} */ ticks, /** @type {any} */ _axis, /** @type {any} */ _space, /** @type {number} */ gap) => words[x](ticks, gap),
   };
 }
@@ -131,6 +135,7 @@ function axisDurations(ticks) {
   return ticks.map((tick) => (tick === 0 ? "0" : say.duration(tick)));
 }
 
+const STEP_GAPS = [...Array(16)].flatMap((_, power) => [1, 2, 5].map((digit) => digit * 10 ** power));
 const ELAPSED_GAPS = [
   0.001, 0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800,
   21600, 43200, 86400, 172800, 432000, 864000, 1728000,
@@ -142,10 +147,39 @@ function yAxis(log, paint) {
     ...axisLook(paint),
     size: (/** @type {any} */ _u, /** @type {string[] | null} */ words) => 16 + 7 * Math.max(4, ...(words ?? []).map((word) => (word ?? "").length)),
     space: 32,
+    ...(log ? { splits: logTicks, filter: logLabels } : {}),
     values: (/** @type {any} */ _u, /** @type {(number | null)[]} */ ticks, /** @type {any} */ _axis, /** @type {any} */ _space, /** @type {number} */ gap) => (log
       ? ticks.map((tick) => (tick === null ? "" : say.number(tick)))
       : say.axisNumbers(/** @type {number[]} */ (ticks), gap)),
   };
+}
+
+/** 1, 2, 3 … 9 of each decade; where not two of them fit, four even ones.
+ * @param {any} _u @param {number} _axis @param {number} lo @param {number} hi */
+function logTicks(_u, _axis, lo, hi) {
+  const ticks = [];
+  const digits = Math.log10(hi / lo) > CROWDED_DECADES ? [1] : [1, 2, 3, 4, 5, 6, 7, 8, 9];
+  for (let power = Math.floor(Math.log10(lo)); power <= Math.log10(hi); power += 1) {
+    for (const digit of digits) {
+      const tick = Number(`${digit}e${power}`);
+      if (tick >= lo && tick <= hi) ticks.push(tick);
+    }
+  }
+  if (ticks.length >= 2) return ticks;
+  return [0.125, 0.375, 0.625, 0.875].map((part) => Number((lo + (hi - lo) * part).toPrecision(3)));
+}
+
+/** Which of them are written: all when few, else 1, 2, 5, else whole decades.
+ * @param {any} _u @param {number[]} ticks */
+function logLabels(_u, ticks) {
+  const decades = Math.log10(ticks[ticks.length - 1] / ticks[0]);
+  if (ticks.length <= 5) return ticks;
+  const every = Math.ceil(decades / 6);
+  return ticks.map((tick) => {
+    const [digit, power] = tick.toExponential(0).split("e");
+    if (decades <= 2.2) return "125".includes(digit) ? tick : null;
+    return digit === "1" && Number(power) % every === 0 ? tick : null;
+  });
 }
 
 /** @param {(name: string) => string} paint */
@@ -160,16 +194,20 @@ function axisLook(paint) {
   };
 }
 
-/** The place nearest to `at` where this line says something, be it NaN.
- * @param {any[]} columns @param {number} line @param {number} at */
-function nearest(columns, line, at) {
-  const column = columns[line];
+/** The place nearest to the cursor where this line says something, be it NaN; null when it says
+ * nothing near: a run that ended an hour before is not read here.
+ * @param {any} u @param {number} line @param {number} at */
+function nearest(u, line, at) {
+  const column = u.data[line];
   if (line === 0 || column[at] !== undefined) return at;
-  for (let away = 1; away < column.length; away += 1) {
-    if (column[at - away] !== undefined) return at - away;
-    if (column[at + away] !== undefined) return at + away;
+  const pixel = (u.scales.x.max - u.scales.x.min) / u.over.clientWidth;
+  /** @param {number} place */
+  const near = (place) => Math.abs(u.data[0][place] - u.data[0][at]) <= READ_WITHIN * pixel;
+  for (let away = 1; near(at - away) || near(at + away); away += 1) {
+    if (near(at - away) && column[at - away] !== undefined) return at - away;
+    if (near(at + away) && column[at + away] !== undefined) return at + away;
   }
-  return at;
+  return null;
 }
 
 /** @param {any} u @param {Picture} picture @param {How} how */
@@ -180,12 +218,12 @@ function readCursor(u, picture, how) {
     how.read(null);
     return;
   }
-  const readings = picture.lines.map((line, i) => reading(u, picture, i));
-  if (picture.lines.length === 1) how.read(readings[0].text);
+  const readings = picture.lines.map((line, i) => ({ line, text: reading(u, picture, i) })).filter(({ text }) => text);
+  how.read(picture.lines.length === 1 ? readings[0]?.text ?? null : null);
   // Linked charts show their cursor; only the one under the pointer opens its list.
   tip.hidden = !u.over.matches(":hover");
   if (tip.hidden) return;
-  tip.replaceChildren(tipHead(picture, u, how), ...readings.map(({ text }, i) => tipRow(picture.lines[i], text, how)));
+  tip.replaceChildren(tipHead(picture, u, how), ...readings.map(({ line, text }) => tipRow(line, text, how)));
   const right = u.cursor.left > u.over.clientWidth / 2;
   tip.style.left = right ? "" : `${u.cursor.left + 14}px`;
   tip.style.right = right ? `${u.over.clientWidth - u.cursor.left + 14}px` : "";
@@ -193,12 +231,13 @@ function readCursor(u, picture, how) {
 
 /** @param {any} u @param {Picture} picture @param {number} i */
 function reading(u, picture, i) {
-  const at = u.cursor.idxs[i + 1] ?? u.cursor.idx;
+  const at = u.cursor.idxs[i + 1];
+  if (at === null || at === undefined) return "";
   const x = u.data[0][at];
   const y = u.data[i + 1][at];
-  if (typeof y === "number") return { text: say.number(y) };
+  if (typeof y === "number") return say.number(y);
   const mark = picture.marks.find((one) => one.line === i && one.step === picture.steps[i].get(x));
-  return { text: mark ? MARK_WORDS[mark.kind] : "not above 0" };
+  return mark ? MARK_WORDS[mark.kind] : "not above 0";
 }
 
 /** @param {any} u */
@@ -273,7 +312,7 @@ function markOf({ left, marks }, picture, how) {
   const { serial } = picture.lines[first.line];
   const where = marks.length === 1
     ? `at step ${say.count(first.step)}`
-    : `at ${say.count(marks.length)} of the points from step ${say.count(first.step)} to ${say.count(last.step)}`;
+    : `at steps ${say.count(first.step)} to ${say.count(last.step)}, ${say.count(marks.length)} points shown`;
   const mark = document.createElement("i");
   mark.className = `mark ${first.kind}`;
   mark.title = `${MARK_WORDS[first.kind]} ${where}${picture.lines.length > 1 ? ` (${how.names(serial)})` : ""}`;

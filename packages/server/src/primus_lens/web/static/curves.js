@@ -42,9 +42,10 @@ export function curvesOf(uid, wanted) {
     if (wish.key !== wanted().key) return; // the reader has moved on
     for (const metric of batch) {
       const before = loaded.get(metric);
-      if (before?.body === body && before.key === wish.key) continue;
+      if (before && before.body === body && before.key === wish.key) continue;
       const series = body.series.filter((/** @type {Series} */ one) => one.metric === metric);
-      const whole = wish.stretch ? (before?.x === wish.x ? before.whole : null) : series;
+      const known = before && before.x === wish.x ? before.whole : null;
+      const whole = wish.stretch ? known : series;
       loaded.set(metric, { key: wish.key, body, x: wish.x, whole });
       curve(metric).value = { series: wish.stretch && whole ? inside(whole, series, wish) : series, trouble: "" };
     }

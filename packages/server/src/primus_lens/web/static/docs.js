@@ -1,8 +1,13 @@
 // The API page: Swagger UI over this server's own description, and nothing from elsewhere.
-window.SwaggerUIBundle({
+const { SwaggerUIBundle } = /** @type {any} */ (window);
+const dark = document.documentElement.dataset.theme
+  ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+document.documentElement.classList.toggle("dark-mode", dark === "dark");
+
+SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#docs",
   deepLinking: true,
   validatorUrl: null, // the default asks a public service
-  presets: [window.SwaggerUIBundle.presets.apis],
+  presets: [SwaggerUIBundle.presets.apis],
 });

@@ -61,7 +61,7 @@ function PulseLight({ live }) {
  * @param {{live: Live}} props */
 function TroubleNote({ live }) {
   const { trouble, at } = live.pulse.value;
-  if (!trouble) return null;
+  if (!trouble || (trouble.status === 404 && at === null)) return null; // the page itself says so
   return html`<div class="trouble" role="alert">
     <p><strong>${trouble.message}</strong> ${at ? `Shown is what was known at ${say.clock(at)}. ` : ""}
       ${trouble.status === 401 ? "Give a token with the scope read." : "Trying again by itself."}</p>

@@ -4,6 +4,7 @@
  * @typedef {number | "NaN" | "Infinity" | "-Infinity"} Value */
 
 const ODD = new Map([["NaN", "NaN"], ["Infinity", "∞"], ["-Infinity", "−∞"]]);
+/** @type {[number, string][]} */
 const SCALES = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
 
 /** 0.5123, 1,234, 12.35k, 3.4e-5, ∞; "–" for nothing. @param {Value | null | undefined} value */
@@ -16,7 +17,7 @@ export function number(value) {
   if (size < 1e-3 || size >= 1e15) return exponent(value);
   if (Number.isInteger(value) && size < 1e4) return count(value);
   for (const [scale, letter] of SCALES) {
-    if (size >= 1e4 && size >= scale) return Number((value / Number(scale)).toPrecision(4)) + String(letter);
+    if (size >= 1e4 && size >= scale) return Number((value / scale).toPrecision(4)) + letter;
   }
   return String(Number(value.toPrecision(4)));
 }
@@ -64,7 +65,7 @@ function exponentOrZero(value) {
 /** @param {number} size @returns {[number, string]} */
 function scaleFor(size) {
   for (const [scale, letter] of SCALES) {
-    if (size >= Number(scale)) return [Number(scale), String(letter)];
+    if (size >= scale) return [scale, letter];
   }
   return [1, ""];
 }

@@ -26,7 +26,7 @@ const detail = signal(null);
 const curves = curvesOf(uid, wanted);
 
 const live = keepLive(async () => {
-  detail.value = await ask(`/workloads/${encodeURIComponent(uid)}/detail`);
+  detail.value = await ask(`/workloads/${encodeURIComponent(uid)}`);
   await curves.refresh();
 });
 
@@ -126,7 +126,7 @@ function Page() {
   return html`<${Frame} live=${live} shortcuts=${[["x", "next x axis"], ["l", "linear or log"], ["0", "whole curves"], ["drag", "zoom all charts"], ["double click", "whole curves"]]}>
     ${known ? html`<${Head} known=${known} /><${Tools} /><${Charts} known=${known} />` : null}
     ${!known && trouble?.status === 404 && html`<div class="empty"><h2>There is no workload “${uid}”</h2>
-      <p>It may not have reported yet, or its name is different. <a href="/">All workloads</a></p></div>`}
+      <p>It has not reported, or its name is another. This page is watching for it. <a href="/">All workloads</a></p></div>`}
     ${!known && !trouble && html`<div class="skeleton charts" role="status" aria-label="Loading the workload">
       ${[1, 2, 3, 4, 5, 6].map(() => html`<i></i>`)}</div>`}
   <//>`;
