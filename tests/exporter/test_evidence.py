@@ -43,6 +43,7 @@ def primus_job(load):
     load("torch.version", cuda="12.1", hip=None)
     load("transformers")
     load("primus", __version__="1.0.0")
+    load("primus.backends")
     load("primus.backends.megatron.adapter")
     load("megatron.core")
     load("megatron.training.training")
@@ -169,9 +170,10 @@ def test_lazy_modules_and_gpus_are_left_alone(monkeypatch):
     """No foreign module is asked for anything: not lazy ones, which import, nor torch.cuda."""
     roots = [root for one in _frameworks.FRAMEWORKS for root, _ in one.roots]
     proofs = [
-        proof.partition(":")[0].replace(".*", ".part")
+        proof.partition(":")[0].replace(".*", part)
         for one in _frameworks.FRAMEWORKS
         for proof in one.proofs
+        for part in ("", ".part")
     ]
     for name in (*roots, *proofs, "torch", "torch.version", "torch.cuda", "amdsmi", "pynvml"):
         monkeypatch.setitem(sys.modules, name, Untouchable(name))

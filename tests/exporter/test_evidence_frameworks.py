@@ -8,8 +8,10 @@ from primus_lens_wandb_exporter import _frameworks
 
 
 def modules(*names, **contents):
-    """Modules as sys.modules would hold them; contents are those of the last."""
-    loaded = {name: types.ModuleType(name) for name in names}
+    """Modules as sys.modules would hold them, inside their packages; contents are of the last."""
+    parts = [name.split(".") for name in names]
+    inside = [".".join(part[: depth + 1]) for part in parts for depth in range(len(part))]
+    loaded = {name: types.ModuleType(name) for name in inside}
     vars(loaded[names[-1]]).update(contents)
     return loaded
 

@@ -1,4 +1,5 @@
 import json
+import pathlib
 import sys
 import types
 
@@ -28,6 +29,7 @@ def test_framework_in_use_is_detected(framework, monkeypatch):
         *classes, name = path.split(".")
         holder = type(classes[0], (), {name: {"a": 1}}) if classes else {"a": 1}
         vars(proof)[classes[0] if classes else name] = holder
+    monkeypatch.setitem(sys.modules, module.replace(".*", ""), proof)
     monkeypatch.setitem(sys.modules, module.replace("*", "part"), proof)
     detection = detect(posted({})[1])
     assert (detection.framework, detection.layer) == (framework.name, framework.layer)
@@ -46,6 +48,14 @@ def test_the_tables_agree():
     """Both tables name the same frameworks, in the same layers and the same order."""
     known = [(rule.name, rule.layer.value) for rule in rules.RULES if not rule.library]
     assert [(one.name, one.layer) for one in _frameworks.FRAMEWORKS] == known
+
+
+@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.name)
+def test_documented(rule):
+    """Every framework and every variable a rule reads is in the users' table."""
+    page = (pathlib.Path(__file__).parents[3] / "docs" / "frameworks.md").read_text()
+    shown = set(rule.env_vars) | set(rule.config) | (set() if rule.library else {rule.name})
+    assert {name for name in shown if f"`{name}`" not in page} == set()
 
 
 def test_every_variable_of_a_rule_is_sent():
