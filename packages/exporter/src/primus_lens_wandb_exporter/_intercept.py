@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Callable
 
-from primus_lens_wandb_exporter import _disabled, _errors, _frames, _guard, _points, _process
+from primus_lens_wandb_exporter import _disabled, _errors, _frames, _guard, _process
 
 _RECORDS = {
     "_publish_run": _frames.RUN,
@@ -25,7 +25,6 @@ _RECORDS = {
 }
 _ROW = _guard.guard("row")
 _FACT = _guard.guard("fact")
-_MARK = _guard.guard("mark")
 
 
 def install(wandb: ModuleType) -> None:
@@ -76,7 +75,7 @@ def _tap(cls: Any, name: str, wrap: Callable[[Any], Any]) -> int:
 
 
 def _row_tap(process: Any) -> Callable[[Any], Any]:
-    extra = process.extra_items
+    extras = process.extras
     recorder_of = process.recorder_of
 
     def wrap(original: Any) -> Any:
@@ -85,9 +84,10 @@ def _row_tap(process: Any) -> Callable[[Any], Any]:
             with _ROW:
                 message = args[0] if args else next(iter(kwargs.values()))
                 recorder = recorder_of(self)
-                if extra:
-                    with _MARK:
-                        _add_items(message, extra)
+                if extras.as_json:
+                    items = message.item
+                    in_json = not items or items[0].value_json
+                    message.MergeFromString(extras.as_json if in_json else extras.as_typed)
             if recorder is None:
                 return original(self, *args, **kwargs)
             with recorder.lock:
@@ -99,20 +99,6 @@ def _row_tap(process: Any) -> Callable[[Any], Any]:
         return _publish_partial_history
 
     return wrap
-
-
-def _add_items(message: Any, extra: Any) -> None:
-    """Add our own values to a row before wandb sends it, in the form its other items have."""
-    like = message.item[0] if message.item else None
-    for name, (text, number) in list(extra.items()):
-        item = message.item.add()
-        item.key = name
-        if like is None or like.value_json:
-            item.value_json = text
-        elif name == _points.MARK:
-            item.boolean = True
-        else:
-            item.number = number
 
 
 def _fact_tap(process: Any, kind: int) -> Callable[[Any], Any]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Union
 
-from primus_lens_wandb_exporter import _protobuf
+from primus_lens_wandb_exporter import _extras, _protobuf
 
 NAME_LIMIT = 255  # protocol/v1
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?").fullmatch
@@ -21,8 +21,7 @@ _NOT_FINITE = {
     '"Infinity"': '"Infinity"',
     '"-Infinity"': '"-Infinity"',
 }
-MARK = "_primus_lens_enabled"
-_NOT_METRICS = frozenset(("_step", "_timestamp", "_runtime", "_wandb", MARK))
+_NOT_METRICS = frozenset(("_step", "_timestamp", "_runtime", "_wandb", _extras.MARK))
 
 # HistoryItem of wandb_internal.proto; 3 to 8 are the typed forms of wandb 0.31.
 _KEY, _NESTED, _NUMBER_FIELD, _INTEGER, _JSON, _VALUE_JSON = 1, 2, 6, 5, 8, 16

@@ -9,10 +9,10 @@ from typing import Any, Optional
 from primus_lens_wandb_exporter import (
     __version__,
     _errors,
+    _extras,
     _frames,
     _guard,
     _identity,
-    _points,
     _recorder,
     _sender,
     _settings,
@@ -25,7 +25,7 @@ class Process:
     """The exporter within one process.
 
     env: the environment when wandb was imported, copied once. recorders: by run id.
-    extra_items: what each row is given in passing: name -> (JSON text, number).
+    extras: what each row is given in passing.
     """
 
     def __init__(self, env: dict[str, str]) -> None:
@@ -33,20 +33,20 @@ class Process:
         self.settings = _settings.read(env)
         self.identity = _identity.from_env(env)
         self.recorders: dict[str, Optional[_recorder.Recorder]] = {}
-        self.extra_items: dict[str, tuple[str, float]] = {}
+        self.extras = _extras.Extras()
         self.writes = self.settings.reporting or bool(
             self.settings.save_local and self.settings.output_path
         )
         self.sender = self._new_sender()
         self.inherited: dict[str, int] = {}
         if self.settings.mark_rows:
-            self.extra_items[_points.MARK] = ("true", 1.0)
+            self.extras.put({_extras.MARK: True})
         _errors.debug = self.settings.debug
         for text in self.settings.bad:
             _errors.tell("setting", f"{text} cannot be read; the default is used")
 
     def _new_sender(self) -> _sender.Sender:
-        sampler = _system.Sampler(self.extra_items) if self.settings.enhance else None
+        sampler = _system.Sampler(self.extras) if self.settings.enhance else None
         return _sender.Sender(self.settings, self.env, sampler)
 
     def recorder_of(self, interface: Any) -> Optional[_recorder.Recorder]:

@@ -11,7 +11,7 @@ from typing import Union
 Value = Union[int, bytes]
 
 _DOUBLE = struct.Struct("<d")
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
 
 def fields(data: bytes) -> Iterator[tuple[int, Value]]:
@@ -26,12 +26,12 @@ def fields(data: bytes) -> Iterator[tuple[int, Value]]:
         if key & 0x80:
             key, at = _varint(data, at, key & 0x7F)
         kind = key & 7
-        if kind == _LENGTH:
+        if kind == LENGTH:
             size = data[at]
             at += 1
             if size & 0x80:
                 size, at = _varint(data, at, size & 0x7F)
-        elif kind == _VARINT:
+        elif kind == VARINT:
             number = data[at]
             at += 1
             if number & 0x80:
@@ -39,7 +39,7 @@ def fields(data: bytes) -> Iterator[tuple[int, Value]]:
             yield key >> 3, number
             continue
         else:
-            size = {_FIXED64: 8, _FIXED32: 4}.get(kind, -1)
+            size = {FIXED64: 8, FIXED32: 4}.get(kind, -1)
         if size < 0 or at + size > end:
             raise ValueError(f"field {key >> 3} of wire type {kind} does not fit at byte {at}")
         yield key >> 3, data[at : at + size]
@@ -85,3 +85,22 @@ def table(data: bytes) -> dict[int, list[Value]]:
     for number, value in fields(data):
         found.setdefault(number, []).append(value)
     return found
+
+
+def tag(number: int, kind: int) -> bytes:
+    """Return how a field begins."""
+    return _unsigned(number << 3 | kind)
+
+
+def length_field(number: int, data: bytes) -> bytes:
+    """Return a string, bytes or message field."""
+    return tag(number, LENGTH) + _unsigned(len(data)) + data
+
+
+def _unsigned(number: int) -> bytes:
+    parts = bytearray()
+    while number > 0x7F:  # noqa: PLR2004 - seven bits a byte
+        parts.append(number & 0x7F | 0x80)
+        number >>= 7
+    parts.append(number)
+    return bytes(parts)

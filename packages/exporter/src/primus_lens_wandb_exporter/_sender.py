@@ -61,16 +61,25 @@ class LiveSource:
         return bool(self.recorder.ended)
 
 
+def probe(transport: _transport.Transport, identity: _identity.Identity) -> _transport.Verdict:
+    """Post a report without points, as the specification's connectivity check does."""
+    opening = _delivery.opening(identity.address(), "doctor")
+    to = _delivery.Addressee("", opening, {}, _detection.allowed_config)
+    return transport.post("/wandb/metrics", _delivery.metrics_body(to, []))
+
+
 class Sender:
     """The thread and what it works on. sampler: reads system metrics, or None."""
 
-    def __init__(self, settings: _settings.Settings, env: Mapping[str, str], sampler: Any) -> None:
+    def __init__(
+        self, settings: _settings.Settings, env: Mapping[str, str], sampler: Any, base_url: str = ""
+    ) -> None:
         self.settings, self.env, self.sampler = settings, env, sampler
         self.live: list[Feed] = []
         self.left: list[Feed] = []
         self.delivery: dict[str, _delivery.Addressee] = {}
         self.detection = _detection.Detection(env)
-        self.transport = _transport.Transport(settings.base_url, settings)
+        self.transport = _transport.Transport(base_url or settings.base_url, settings)
         self._thread: Optional[threading.Thread] = None
         self._start_lock = threading.Lock()
         self._wake = threading.Event()
@@ -140,7 +149,7 @@ class Sender:
         self._tidy()
         if now >= self._next_adoption and self.settings.reporting:
             self._next_adoption = now + ADOPT_S
-            self.adopt(own_server_only=True)
+            self.adopt()
 
     def _may_try(self) -> bool:
         return self.settings.reporting and time.monotonic() >= self._next_try
@@ -263,21 +272,35 @@ class Sender:
         self._back_off(0.0)
         return False
 
-    def adopt(self, *, own_server_only: bool) -> int:
-        """Take over the streams of dead processes; returns how many."""
+    def adopt(self) -> None:
+        """Take over the streams dead processes have left for the same server."""
         own = {feed.stream for feed in self.live + self.left}
-        taken = 0
         for orphan in _adopt.orphans(self.settings.spool_dir, own):
             head = orphan.head()
-            if head is None or (own_server_only and head["base_url"] != self.settings.base_url):
+            if head is None or head["base_url"] != self.transport.base_url:
                 orphan.close()
-                continue
-            feed = Feed(orphan, head, self._pause)
-            self._watch_damage(feed)
-            feed.resume(*orphan.start())
-            self.left.append(feed)
-            taken += 1
-        return taken
+            else:
+                self._take_over(orphan, head)
+
+    def _take_over(self, orphan: _adopt.Orphan, head: dict[str, Any]) -> None:
+        feed = Feed(orphan, head, self._pause)
+        self._watch_damage(feed)
+        feed.resume(*orphan.start())
+        self.left.append(feed)
+
+    def drain(self, orphan: _adopt.Orphan, head: dict[str, Any], until: float) -> bool:
+        """Deliver one orphan in this thread; False if it is not all delivered by then."""
+        self._take_over(orphan, head)
+        while self.left and time.monotonic() < until:
+            wait = self._next_try - time.monotonic()
+            if wait > 0:
+                time.sleep(min(wait, max(until - time.monotonic(), 0.0)))
+            self._backlog()
+            self._tidy()
+        for feed in self.left:
+            feed.source.close()
+        self.transport.close()
+        return not self.left
 
     def _watch_damage(self, feed: Feed) -> None:
         feed.damaged = lambda name, data: _adopt.quarantine(self.settings.spool_dir, name, data)

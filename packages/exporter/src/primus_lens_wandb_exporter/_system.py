@@ -9,17 +9,17 @@ import time
 from types import ModuleType
 from typing import Optional
 
-from primus_lens_wandb_exporter import _guard
+from primus_lens_wandb_exporter import _extras, _guard
 
 EVERY_S = 5.0
 _PREFIX = "_primus_sys_"
 
 
 class Sampler:
-    """Puts fresh readings into the items each row is given: name -> (JSON text, number)."""
+    """Puts fresh readings into what each row is given."""
 
-    def __init__(self, items: dict[str, tuple[str, float]]) -> None:
-        self._items = items
+    def __init__(self, extras: _extras.Extras) -> None:
+        self._extras = extras
         self._due = 0.0
         self._psutil = _optional("psutil")
         self._pynvml = _optional("pynvml")
@@ -47,7 +47,7 @@ class Sampler:
             self._put(f"gpu_{index}_memory_percent", 100.0 * memory.used / memory.total)
 
     def _put(self, name: str, value: float) -> None:
-        self._items[_PREFIX + name] = (repr(float(value)), float(value))
+        self._extras.put({_PREFIX + name: float(value)})
 
 
 def _optional(name: str) -> Optional[ModuleType]:
