@@ -6,6 +6,7 @@ body read again, to say which field, what was got and what is allowed.
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,12 +18,15 @@ from primus_lens.model.points import RecordRange
 LONGEST_NAME = 255  # characters of a name or an identity, as the specification's columns
 LARGEST_STEP = 2**63 - 1  # PostgreSQL's BIGINT
 MOST_POINTS = 10_000  # a request; more is slower to retry than to send in two
+LARGEST_NUMBER = sys.float_info.max  # an integer beyond it has no place on a curve
+EARLIEST, LATEST = -62_135_596_800, 253_402_300_799  # Unix seconds: the years 1 to 9999
 DEEPEST = 32  # levels of nesting in what a job may send along
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
 Identity = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
 Source = Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
 Step = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_STEP)]
+Timestamp = Annotated[float, msgspec.Meta(ge=EARLIEST, le=LATEST)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_STEP)]
 Number = int | float | Literal["NaN", "Infinity", "-Infinity"]
 
@@ -33,7 +37,7 @@ class Metric(msgspec.Struct):
     name: Name
     value: Number
     step: Step
-    timestamp: float | None = None
+    timestamp: Timestamp | None = None
     tags: dict[str, Any] | None = None
 
 
@@ -47,8 +51,8 @@ class RunFacts(msgspec.Struct, omit_defaults=True):
     job_type: str | None = None
     tags: list[str] | None = None
     config: dict[str, Any] | None = None
-    started_at: float | None = None
-    ended_at: float | None = None
+    started_at: Timestamp | None = None
+    ended_at: Timestamp | None = None
     state: Literal["running", "finished", "failed", "crashed"] | None = None
     exit_code: int | None = None
     rank: int | None = None
@@ -93,7 +97,7 @@ class MetricsReport(msgspec.Struct):
     pod_name: Identity = ""
     namespace: Identity = ""
     run_id: Identity = ""
-    timestamp: float | None = None
+    timestamp: Timestamp | None = None
     run: RunFacts | None = None
     definitions: list[Definition] = []
     gaps: list[GapNotice] = []
@@ -105,7 +109,7 @@ class LogRow(msgspec.Struct):
 
     step: Step
     data: dict[Name, Any]
-    timestamp: float | None = None
+    timestamp: Timestamp | None = None
 
 
 class LogsReport(msgspec.Struct):
@@ -118,7 +122,7 @@ class LogsReport(msgspec.Struct):
     pod_name: Identity = ""
     namespace: Identity = ""
     run_id: Identity = ""
-    timestamp: float | None = None
+    timestamp: Timestamp | None = None
 
 
 class BatchReport(msgspec.Struct):
@@ -141,7 +145,7 @@ _PER_FIELD = {
     "name": f"a string of 1 to {LONGEST_NAME} characters",
     "step": f"an integer from 0 to {LARGEST_STEP}",
     "value": 'a number, or one of "NaN", "Infinity", "-Infinity"',
-    "timestamp": "a number of Unix seconds",
+    "timestamp": f"a number of Unix seconds from {EARLIEST} to {LATEST}",
     "metrics": f"a list of at most {MOST_POINTS} points",
     "logs": f"a list of at most {MOST_POINTS} rows",
 }
@@ -158,9 +162,19 @@ _PER_TYPE = {
 def decode(kind: type[Message], body: bytes | msgspec.Raw) -> Message:
     """The message in a body. Raises MalformedBody (not JSON) or InvalidField (which, and why)."""
     message: Message = _decoded(_DECODERS[kind], body)
-    if kind in {LogsReport, detections.DetectionRequest} or b"\\u0000" in bytes(body):
+    if _may_be_unstorable(message, bytes(body)):
         _refuse_unstorable(msgspec.json.decode(body))
     return message
+
+
+def _may_be_unstorable(message: object, body: bytes) -> bool:
+    """Whether a body is worth a closer look; most metrics reports are not, which saves a walk."""
+    if not isinstance(message, MetricsReport):
+        return True
+    return b"\\u0000" in body or any(
+        isinstance(metric.value, int) and abs(metric.value) > LARGEST_NUMBER
+        for metric in message.metrics
+    )
 
 
 def decode_parts(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
@@ -230,12 +244,14 @@ def _value_at(node: Any, field: str) -> Any:  # noqa: ANN401 - a JSON tree
 
 
 def _refuse_unstorable(tree: Any) -> None:  # noqa: ANN401 - a JSON tree
-    """Raises InvalidField for what PostgreSQL's JSONB refuses (NUL) and for bottomless nesting."""
+    """Raises InvalidField for NUL, which JSONB refuses, numbers past float64, and deep nesting."""
     for field, node, depth in _walk(tree, "", 1):
         if depth > DEEPEST:
             raise errors.InvalidField.of(field, "…", f"nested at most {DEEPEST} deep")
         if isinstance(node, str) and "\x00" in node:
             raise errors.InvalidField.of(field, node, "text without NUL characters")
+        if isinstance(node, int) and abs(node) > LARGEST_NUMBER:
+            raise errors.InvalidField.of(field, "…", f"a number up to {LARGEST_NUMBER}")
 
 
 def _walk(node: Any, at: str, depth: int) -> Iterator[tuple[str, Any, int]]:  # noqa: ANN401

@@ -5,6 +5,7 @@ Comes after routes/workload_metrics; reads through store/points_read, thins thro
 
 import math
 from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
 from typing import Any, Literal
 
 import asyncpg
@@ -18,6 +19,7 @@ from primus_lens.store.database import Database
 from primus_lens.store.points_read import Span
 
 Axis = Literal["step", "time"]
+_LONGEST_FLOAT = 24  # characters of a float64's shortest decimal form
 
 
 class PointRow(msgspec.Struct, frozen=True):
@@ -91,11 +93,22 @@ async def rows(
         async for row in points_read.points(connection, span, names):
             yield PointRow(
                 naming.metric_name(row["key"]),
-                msgspec.Raw(row["value"]),
+                msgspec.Raw(_told(row["value"])),
                 row["timestamp"],
                 row["iteration"],
                 row["data_source"],
             )
+
+
+def _told(stored: str) -> str:
+    """A stored value as JSON: numeric's 309 digits become the float64 they came from."""
+    if stored == '"-0.0"':
+        return "-0.0"
+    if len(stored) <= _LONGEST_FLOAT or stored.startswith('"'):
+        return stored
+    short = repr(float(stored))
+    # An integer past 2^53 may differ from its nearest float64; then all its digits count.
+    return short if Decimal(short) == Decimal(stored) else stored
 
 
 async def columns(
