@@ -75,3 +75,24 @@ def test_no_file_of_ours_names_another_host(path):
     """Pages work where no other host can be reached."""
     text = path.read_text().replace("http://www.w3.org/2000/svg", "")
     assert re.findall(r"https?://\w", text) == []
+
+
+@pytest.mark.parametrize("name", ["workloads", "workload"])
+def test_a_page_names_all_its_modules_beforehand(name):
+    """A browser fetches every module of a page at once, not one import after another."""
+    html = (pages.STATIC / f"{name}.html").read_text()
+    named = set(re.findall(r'rel="modulepreload" href="/static/([^"]+)"', html))
+    assert named == _imports(f"{name}.js")
+
+
+def _imports(entry):
+    """Every module that one leads to."""
+    found, left = set(), [entry]
+    while left:
+        path = pages.STATIC / left.pop()
+        for name in re.findall(r'(?:from|import)\s*"(\.[^"]+)"', path.read_text()):
+            module = (path.parent / name).resolve().relative_to(pages.STATIC).as_posix()
+            if module not in found:
+                found.add(module)
+                left.append(module)
+    return found

@@ -22,9 +22,9 @@ def test_a_new_point_is_drawn_without_reload(page, report, workload):
     """A point reported while the page is open becomes the latest value and part of the chart."""
     report(workload, {"loss": [3.0, 2.0]})
     page.goto(f"/workloads/{workload}")
-    expect(_card(page, "loss").locator("output")).to_have_text("2")
+    expect(_card(page, "loss").locator(".latest")).to_have_text("2")
     report(workload, {"loss": [1.25]}, first=2)
-    expect(_card(page, "loss").locator("output")).to_have_text("1.25")
+    expect(_card(page, "loss").locator(".latest")).to_have_text("1.25")
     expect(_card(page, "loss").locator("footer")).to_have_text("3 points")
 
 
@@ -150,7 +150,7 @@ def test_hovering_reads_the_same_place_of_every_chart(page, report, workload):
     box = over.bounding_box()
     over.hover(position={"x": box["width"] / 2, "y": 20})
     expect(over.locator(".tip")).to_contain_text("step 1")
-    expect(_card(page, "lr").locator("output")).to_have_attribute("data-read", "0.2")
+    expect(_card(page, "lr").locator(".latest")).to_have_attribute("data-read", "0.2")
 
 
 def test_an_unknown_workload_is_said_and_awaited(page, report, workload):

@@ -20,6 +20,11 @@ export function runColour(serial) {
   return `var(--run-${((serial - 1) % RUN_COLOURS) + 1})`;
 }
 
+/** Runs beyond the colours are dashed. @param {number} serial */
+export function runDashed(serial) {
+  return serial > RUN_COLOURS;
+}
+
 /** @param {{metric: import("./api.js").Metric, view: View}} props */
 export function Card({ metric, view }) {
   const card = useRef(null);
@@ -38,7 +43,7 @@ export function Card({ metric, view }) {
   return html`<article ref=${card} class=${big ? "card big" : "card"} data-metric=${metric.name}>
     <header>
       <h3 title=${metric.name}>${slash > 0 && html`<span class="dim">${metric.name.slice(0, slash + 1)}</span>`}${metric.name.slice(slash > 0 ? slash + 1 : 0)}</h3>
-      <output ref=${read}>${say.number(latest(shown)?.last)}</output>
+      <span class="latest" ref=${read} title="latest value">${say.number(latest(shown)?.last)}</span>
       <button class="quiet" aria-label=${`${big ? "Shrink" : "Enlarge"} ${metric.name}`} title=${big ? "Shrink" : "Enlarge"}
         onClick=${() => view.enlarge(big ? "" : metric.name)}>${big ? "⤡" : "⤢"}</button>
     </header>
@@ -74,7 +79,8 @@ function useChart({ shown, seen, view, read }) {
     drawn.current = drawChart(host.current, shown, {
       x: view.x,
       log: view.log,
-      colours: (serial) => painted(serial),
+      colours: painted,
+      dashed: runDashed,
       names: (serial) => latestView.current.names(serial),
       stretch: () => latestView.current.stretch,
       zoom: (stretch) => latestView.current.zoom(stretch),

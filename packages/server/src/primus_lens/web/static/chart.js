@@ -4,7 +4,7 @@ import * as say from "./say.js";
 
 /** @typedef {import("./lines.js").Picture} Picture
  * @typedef {import("./lines.js").Mark} Mark
- * @typedef {{x: import("./lines.js").XMode, log: boolean, colours: (serial: number) => string,
+ * @typedef {{x: import("./lines.js").XMode, log: boolean, colours: (serial: number) => string, dashed: (serial: number) => boolean,
  *   names: (serial: number) => string, stretch: () => {lo: number, hi: number} | null,
  *   zoom: (stretch: {lo: number, hi: number} | null) => void, read: (text: string | null) => void}} How
  *   read: told the value under the shared cursor */
@@ -50,7 +50,7 @@ function options(host, picture, how) {
     width: host.clientWidth,
     height: host.clientHeight,
     ms: 1,
-    padding: [8, 12, 0, 0],
+    padding: [8, 16, 0, 0],
     legend: { show: false },
     cursor: {
       sync: { key: LINKED, scales: ["x", null], filters: { pub: onlyMoves } },
@@ -66,6 +66,7 @@ function options(host, picture, how) {
     series: [{}, ...picture().lines.map((line, i) => ({
       stroke: how.colours(line.serial),
       width: 1.5,
+      dash: how.dashed(line.serial) ? [7, 4] : undefined,
       spanGaps: false,
       points: { size: 5, fill: how.colours(line.serial), filter: (/** @type {any} */ _u, /** @type {number} */ _i, /** @type {boolean} */ show) => (show ? null : picture().lines[i].lone) },
     }))],

@@ -5,11 +5,10 @@ import { refined } from "./lines.js";
 
 /** @typedef {import("./api.js").Series} Series
  * @typedef {{lo: number, hi: number}} Stretch  in the unit of the x axis
- * @typedef {{x: "step" | "time", stretch: Stretch | null, key: string}} Wanted
- *   stretch: in steps or Unix ms; key: tells one wish from another
+ * @typedef {{x: "step" | "time", stretch: Stretch | null, points: number, key: string}} Wanted
+ *   stretch: in steps or Unix ms; points: about how many of each series; key: tells wishes apart
  * @typedef {{series: Series[], trouble: string}} Curve */
 
-export const POINTS_ASKED = 1000; // about two per pixel of a chart in a column of three
 const METRICS_A_REQUEST = 16;
 const QUERY_LENGTH = 4000; // servers and proxies cut request lines at 8 KiB
 const GATHER_MS = 40; // scrolling reveals charts one by one; ask for them together
@@ -84,7 +83,7 @@ export function curvesOf(uid, wanted) {
 
 /** @param {string} uid @param {string[]} batch @param {Wanted} wish */
 function path(uid, batch, wish) {
-  const query = new URLSearchParams({ format: "columns", x: wish.x, max_points: String(POINTS_ASKED) });
+  const query = new URLSearchParams({ format: "columns", x: wish.x, max_points: String(wish.points) });
   if (wish.stretch) {
     query.set("from_x", String(Math.floor(wish.stretch.lo)));
     query.set("to_x", String(Math.ceil(wish.stretch.hi)));

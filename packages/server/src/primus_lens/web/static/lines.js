@@ -122,8 +122,11 @@ export function refined(whole, fine, before, after) {
     if (!part) return one;
     const left = one.value.map((_, i) => i).filter((i) => before(one, i));
     const right = one.value.map((_, i) => i).filter((i) => after(one, i));
+    const within = part.value.map((_, i) => i).filter((i) => !before(part, i) && !after(part, i));
     /** @param {"step" | "time" | "value"} name */
-    const glue = (name) => [...left.map((i) => one[name][i]), ...part[name], ...right.map((i) => one[name][i])];
+    const glue = (name) => [
+      ...left.map((i) => one[name][i]), ...within.map((i) => part[name][i]), ...right.map((i) => one[name][i]),
+    ];
     return /** @type {Series} */ ({ ...one, step: glue("step"), time: glue("time"), value: glue("value") });
   });
 }

@@ -2,7 +2,7 @@
 import { effect, html, render, signal } from "./vendor/index.js";
 import { choices, choose, chosen } from "./address.js";
 import { ask } from "./api.js";
-import { Card, runColour } from "./card.js";
+import { Card, runColour, runDashed } from "./card.js";
 import { curvesOf } from "./curves.js";
 import { Facts } from "./facts.js";
 import { Ago, Filter, Frame, StateMark, useShortcuts } from "./frame.js";
@@ -19,6 +19,9 @@ const X_MODES = /** @type {[XMode, string, string][]} */ ([
   ["time", "Time", "local time"],
   ["elapsed", "Elapsed", "time since each run began"],
 ]);
+
+const POINTS = 1000; // a chart in a column of three is about 400 pixels wide
+const POINTS_ENLARGED = 4000; // about 1,300 pixels
 
 const uid = readUid();
 /** @type {{value: Detail | null}} */
@@ -75,7 +78,8 @@ function wanted() {
       : null;
   }
   const asked = x === "step" ? "step" : "time";
-  return { x: asked, stretch: part, key: JSON.stringify([asked, part]) };
+  const points = chosen("big") ? POINTS_ENLARGED : POINTS;
+  return { x: asked, stretch: part, points, key: JSON.stringify([asked, part, points]) };
 }
 
 /** @param {{lo: number, hi: number} | null} part */
@@ -170,7 +174,7 @@ function RunChips({ runs }) {
       const off = hidden.includes(String(run.serial));
       return html`<button key=${run.serial} aria-pressed=${!off} title=${`${run.run_id} · ${run.state}${off ? " · hidden" : ""}`}
         onClick=${() => toggle("hide", String(run.serial))}>
-        <i style=${{ background: runColour(run.serial) }}></i>${runName(run.serial)}</button>`;
+        <i class=${runDashed(run.serial) ? "dashed" : ""} style=${{ color: runColour(run.serial) }}></i>${runName(run.serial)}</button>`;
     })}
   </div>`;
 }

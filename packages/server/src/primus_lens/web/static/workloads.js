@@ -113,7 +113,7 @@ function Row({ workload }) {
     workload.runs > 1 && `${workload.runs} runs`,
     name !== workload.workload_uid && workload.workload_uid,
   ].filter(Boolean).join(" · ");
-  return html`<tr>
+  return html`<tr onClick=${(/** @type {MouseEvent} */ event) => openRow(event, workload.workload_uid)}>
     <th scope="row"><a href=${workloadAddress(workload.workload_uid)} title=${name}>${name}</a>
       <small title=${below}>${below}</small></th>
     <td><${StateMark} state=${workload.state} /></td>
@@ -122,6 +122,14 @@ function Row({ workload }) {
     <td class="values"><${Values} values=${workload.last_values} /></td>
     <td class="n"><${Ago} ms=${workload.last_seen} /></td>
   </tr>`;
+}
+
+/** A row is its link; what shows more on hover lies above the link and passes the click on.
+ * @param {MouseEvent} event @param {string} uid */
+function openRow(event, uid) {
+  if (/** @type {Element} */ (event.target).closest("a")) return;
+  if (event.ctrlKey || event.metaKey) window.open(workloadAddress(uid), "_blank", "noopener");
+  else location.assign(workloadAddress(uid));
 }
 
 /** Wrapper over base, as in "primus · megatron". @param {{workload: Workload}} props */
