@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from primus_lens_wandb_exporter import _guard, _health, _identity, _transport
+from primus_lens_wandb_exporter import _evidence, _guard, _health, _identity, _transport
 
 AGAIN_S = 60.0
 
@@ -29,7 +29,7 @@ class Detection:
         now = time.monotonic()
         if not (now >= due or ended or feed.source.ended):
             return True
-        size = _module_set_size()
+        size = _evidence.module_set_size()
         if size == modules:
             self._seen[feed.stream] = (size, now + AGAIN_S)
             return True
@@ -49,7 +49,7 @@ class Detection:
 
     def _body(self, feed: Any) -> bytes:
         facts = {**feed.facts, "id": feed.head["run_id"]}
-        found = _collect(self._env, facts)
+        found = _evidence.collect(self._env, facts)
         report = {
             "source": "wandb",
             "type": "framework_detection_raw",
@@ -59,28 +59,3 @@ class Detection:
             "timestamp": time.time(),
         }
         return json.dumps(report).encode()
-
-
-def allowed_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a run's configuration that may leave the job."""
-    try:
-        from primus_lens_wandb_exporter import _evidence  # noqa: PLC0415 - may not be there yet
-    except ImportError:
-        return {}
-    return dict(_evidence.allowed_config(config))
-
-
-def _collect(env: Mapping[str, str], facts: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        from primus_lens_wandb_exporter import _evidence  # noqa: PLC0415 - may not be there yet
-    except ImportError:
-        return {"evidence": {}, "hints": {}}
-    return dict(_evidence.collect(env, facts))
-
-
-def _module_set_size() -> int:
-    try:
-        from primus_lens_wandb_exporter import _evidence  # noqa: PLC0415 - may not be there yet
-    except ImportError:
-        return 0
-    return int(_evidence.module_set_size())

@@ -54,9 +54,7 @@ def _tap_run(process: Any, run: Any) -> None:
 
     def finish(*args: Any, **kwargs: Any) -> Any:
         with _ROW:
-            said = {"exit_code": kwargs.get("exit_code") or (args[0] if args else 0) or 0}
-            recorder.fact(_frames.EXIT, json.dumps({**said, "at": time.time()}).encode())
-            process.ended(recorder)
+            process.run_ended(recorder, kwargs.get("exit_code") or (args[0] if args else 0) or 0)
         return original_finish(*args, **kwargs)
 
     object.__setattr__(run, "finish", finish)

@@ -8,9 +8,7 @@ got, outside any guard, and returns what that returned.
 
 import functools
 import importlib
-import json
 import sys
-import time
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Callable
@@ -107,21 +105,15 @@ def _fact_tap(process: Any, kind: int) -> Callable[[Any], Any]:
             with _FACT:
                 message = args[0] if args else next(iter(kwargs.values()))
                 recorder = process.recorder_of(self)
-                if recorder is not None:
-                    recorder.fact(kind, _payload(kind, message))
-                    if kind == _frames.EXIT:
-                        process.ended(recorder)
+                if recorder is not None and kind == _frames.EXIT:
+                    process.run_ended(recorder, message.exit_code)
+                elif recorder is not None:
+                    recorder.fact(kind, message.SerializeToString())
             return original(self, *args, **kwargs)
 
         return tapped
 
     return wrap
-
-
-def _payload(kind: int, message: Any) -> bytes:
-    if kind != _frames.EXIT:
-        return bytes(message.SerializeToString())
-    return json.dumps({"exit_code": message.exit_code, "at": time.time()}).encode()
 
 
 def _run_start_tap(process: Any) -> Callable[[Any], Any]:

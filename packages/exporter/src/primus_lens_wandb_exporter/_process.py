@@ -3,6 +3,7 @@
 import atexit
 import json
 import os
+import sys
 import time
 from typing import Any, Optional
 
@@ -99,13 +100,21 @@ class Process:
         }
         return json.dumps(head).encode()
 
-    def ended(self, recorder: _recorder.Recorder) -> None:
+    def run_ended(self, recorder: _recorder.Recorder, exit_code: int) -> None:
         """Take note that a run has ended; a later run of the same id opens a new stream."""
-        del recorder
+        recorder.end(exit_code)
         self.sender.wake()
 
     def before_exit(self) -> None:
-        """Send what is left, for at most two seconds, whatever the server does."""
+        """End the runs nobody finished, then send what is left, for at most two seconds.
+
+        wandb 0.18 and later end such runs in their service, past our taps, with the exit code that
+        their own hook around sys.exit and sys.excepthook saw; it is read from there.
+        """
+        for recorder in list(self.recorders.values()):
+            if recorder is not None and recorder.owned and not recorder.ended:
+                with _guard.guard("exit"):
+                    recorder.end(_exit_code())
         self.sender.finish(_sender.EXIT_S)
 
     def after_fork_in_child(self) -> None:
@@ -117,6 +126,15 @@ class Process:
         self.sender.abandon()
         self.sender = self._new_sender()
         self.inherited = {parent.run_id: parent.step for parent in parents if not parent.ended}
+
+
+def _exit_code() -> int:
+    """Return the exit code wandb's hooks saw; without them, 1 after an uncaught exception."""
+    for hooked in (sys.exit, sys.excepthook):
+        code = getattr(getattr(hooked, "__self__", None), "exit_code", None)
+        if isinstance(code, int):
+            return code
+    return int(getattr(sys, "last_value", None) is not None)
 
 
 _started: dict[str, Process] = {}

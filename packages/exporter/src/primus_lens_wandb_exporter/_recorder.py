@@ -5,10 +5,14 @@ handlePartialHistorySync, unchanged from the Python service of 0.15 to the Go on
 number is worked out here, in the training thread; the row itself goes to the spool as it is.
 """
 
+import json
 import threading
+import time
 from typing import Any
 
 from primus_lens_wandb_exporter import _frames, _spool
+
+_FACT_WAITS_S = 0.5
 
 
 class Recorder:
@@ -53,8 +57,21 @@ class Recorder:
             self.spool.append(kind, flags, at, payload)
 
     def fact(self, kind: int, payload: bytes) -> None:
-        """Append what is said about the run: its record, config, definitions or end."""
-        with self.lock:
+        """Append what is said about the run: its record, config, definitions or end.
+
+        Another thread may be stuck in wandb's publish with the lock held; a fact is not worth
+        waiting for that, least of all at exit.
+        """
+        if not self.lock.acquire(timeout=_FACT_WAITS_S):
+            raise TimeoutError(f"no fact of kind {kind}: the lock is held")
+        try:
             if not self.ended:
                 self.ended = kind == _frames.EXIT
                 self.spool.append(kind, 0, max(self.step, 0), payload)
+        finally:
+            self.lock.release()
+
+    def end(self, exit_code: int) -> None:
+        """Append the end of the run."""
+        payload = json.dumps({"exit_code": exit_code, "at": time.time()}).encode()
+        self.fact(_frames.EXIT, payload)

@@ -16,6 +16,7 @@ from primus_lens_wandb_exporter import (
     _adopt,
     _delivery,
     _detection,
+    _evidence,
     _guard,
     _health,
     _identity,
@@ -64,7 +65,7 @@ class LiveSource:
 def probe(transport: _transport.Transport, identity: _identity.Identity) -> _transport.Verdict:
     """Post a report without points, as the specification's connectivity check does."""
     opening = _delivery.opening(identity.address(), "doctor")
-    to = _delivery.Addressee("", opening, {}, _detection.allowed_config)
+    to = _delivery.Addressee("", opening, {}, _evidence.allowed_config)
     return transport.post("/wandb/metrics", _delivery.metrics_body(to, []))
 
 
@@ -239,7 +240,7 @@ class Sender:
                 feed.stream,
                 _delivery.opening(identity.address(), feed.head["run_id"]),
                 identity.place(),
-                _detection.allowed_config,
+                _evidence.allowed_config,
             )
         return found
 
