@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import shutil
@@ -19,7 +20,12 @@ import pytest
 import uvloop
 
 from primus_lens.model.errors import ConfigError, StoreUnavailable
-from primus_lens.store import embedded, embedded_processes, embedded_programs
+from primus_lens.store import (
+    embedded,
+    embedded_directory,
+    embedded_processes,
+    embedded_programs,
+)
 from primus_lens.store.embedded import EmbeddedPostgres
 
 pytestmark = pytest.mark.pg
@@ -119,6 +125,12 @@ def postmaster_of(data):
     return psutil.Process(int((data / "postgres/postmaster.pid").read_text().split()[0]))
 
 
+async def wait_for_process(data, name):
+    """Wait until a process of this name works in the data directory."""
+    while not any(process.name() == name for process in processes_below(data)):  # noqa: ASYNC110 - no event tells
+        await asyncio.sleep(0.01)
+
+
 @contextlib.asynccontextmanager
 async def running(data, **settings):
     """A server of ours in this process."""
@@ -208,22 +220,22 @@ def test_started_server_has_the_database(data, run):
     assert run(ask()) == "primus_lens"
 
 
-def test_stopped_server_leaves_no_process(data):
+def test_stopped_server_leaves_no_process(initialised):
     """After stop() no PostgreSQL process works in the directory."""
 
     async def start_and_stop():
-        async with running(data):
-            assert processes_below(data)
+        async with running(initialised):
+            assert processes_below(initialised)
 
     asyncio.run(start_and_stop())
-    assert not processes_below(data)
+    assert not processes_below(initialised)
 
 
-def test_stopping_twice_is_harmless(data):
+def test_stopping_twice_is_harmless(initialised):
     """stop() of a stopped server, or of one never started, does nothing."""
 
     async def stop_often():
-        server = EmbeddedPostgres(data)
+        server = EmbeddedPostgres(initialised)
         await server.stop()
         await server.start()
         await asyncio.gather(server.stop(), server.stop())
@@ -232,20 +244,69 @@ def test_stopping_twice_is_harmless(data):
             _ = server.dsn
 
     asyncio.run(stop_often())
-    assert not processes_below(data)
+    assert not processes_below(initialised)
 
 
-def test_ended_loop_stops_the_server(data):
+def test_ended_loop_stops_the_server(initialised):
     """A program that ends without stop() leaves no server behind."""
 
     async def forget():
-        await EmbeddedPostgres(data).start()
+        await EmbeddedPostgres(initialised).start()
 
     asyncio.run(forget())
+    assert not processes_below(initialised)
+
+
+def test_program_that_ends_while_starting_leaves_nothing(data):
+    """A loop that ends in the middle of a start waits for what cannot be interrupted."""
+
+    async def leave():
+        start = asyncio.create_task(EmbeddedPostgres(data).start())
+        await wait_for_process(data, "initdb")
+        return start
+
+    assert asyncio.run(leave()).cancelled()
+    assert not processes_below(data)
+    asyncio.run(fill(data))
+
+
+def test_stop_during_start_ends_the_start(data):
+    """Who waits in start() is told that it was stopped."""
+
+    async def stop_at_once():
+        server = EmbeddedPostgres(data)
+        start = asyncio.create_task(server.start())
+        await wait_for_process(data, "initdb")
+        await server.stop()
+        with pytest.raises(StoreUnavailable, match="was stopped while it started"):
+            await start
+
+    asyncio.run(stop_at_once())
     assert not processes_below(data)
 
 
-def test_server_that_cannot_stop_is_killed(data, monkeypatch):
+def test_impatient_stop_still_ends_the_server(initialised):
+    """Cancelled while it shuts down, the supervisor leaves with the order for a quick end."""
+
+    async def cancel_twice():
+        server = EmbeddedPostgres(initialised)
+        await server.start()
+        postmaster = postmaster_of(initialised)
+        postmaster.suspend()
+        life = server._supervisor.life
+        life.cancel()
+        await asyncio.sleep(0)
+        life.cancel()
+        await asyncio.wait([life])
+        postmaster.resume()
+        return postmaster
+
+    psutil.wait_procs([asyncio.run(cancel_twice())])
+    assert "received immediate shutdown request" in (initialised / "postgres.log").read_text()
+    assert asyncio.run(rows_after_start(initialised)) == [1]
+
+
+def test_server_that_cannot_stop_is_killed(initialised, monkeypatch):
     """A server that hangs in its shutdown is ended by force."""
     short = tuple((number, 0.2) for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL))
     monkeypatch.setattr(embedded, "_SHUTDOWN_S", short)
@@ -253,13 +314,13 @@ def test_server_that_cannot_stop_is_killed(data, monkeypatch):
     monkeypatch.setattr(embedded_processes, "_FORCED_S", 0.2)
 
     async def hang():
-        async with running(data):
-            for process in processes_below(data):
+        async with running(initialised):
+            for process in processes_below(initialised):
                 if "checkpointer" in "".join(process.cmdline()):
                     process.suspend()
 
     asyncio.run(hang())
-    assert not processes_below(data)
+    assert not processes_below(initialised)
 
 
 def test_start_and_stop_leak_nothing(initialised):
@@ -356,8 +417,10 @@ def test_killed_postmaster_comes_back_with_every_acknowledged_row(data):
     assert kept[: len(acknowledged)] == acknowledged
 
 
-def test_postmaster_killed_twice_comes_back_twice(initialised):
+@pytest.mark.parametrize("steady_s", [0, 60], ids=["after long", "at once"])
+def test_postmaster_killed_twice_comes_back_twice(initialised, monkeypatch, steady_s):
     """The server that was started again is watched like the first."""
+    monkeypatch.setattr(embedded, "_STEADY_S", steady_s)
 
     async def kill_twice():
         async with running(initialised) as dsn:
@@ -377,6 +440,158 @@ def test_killed_postmaster_leaves_no_process_after_stop(initialised):
 
     asyncio.run(kill_and_stop())
     assert not processes_below(initialised)
+
+
+@pytest.fixture
+def recovering(initialised, monkeypatch):
+    """A server that recovers until it is promoted, and soon says so."""
+    monkeypatch.setattr(embedded, "_PROGRESS_S", 0.05)
+    signal_file = initialised / "postgres/standby.signal"
+    signal_file.touch()
+    yield EmbeddedPostgres(initialised, settings={"hot_standby": "off", "restore_command": "false"})
+    signal_file.unlink(missing_ok=True)
+
+
+class Heard(logging.Handler):
+    """Sets `event` when the supervisor logs this message."""
+
+    def __init__(self, message):
+        super().__init__()
+        self.message = message
+        self.event = asyncio.Event()
+
+    def emit(self, record):
+        """Compare."""
+        if record.getMessage() == self.message:
+            self.event.set()
+
+
+@contextlib.asynccontextmanager
+async def hearing(message, caplog):
+    """Leave the block only when the supervisor has logged this message."""
+    caplog.set_level(logging.INFO, logger=embedded.log.name)
+    handler = Heard(message)
+    embedded.log.addHandler(handler)
+    yield
+    await handler.event.wait()
+    embedded.log.removeHandler(handler)
+
+
+def test_long_recovery_is_reported_and_waited_for(recovering, initialised, caplog):
+    """However long recovery takes, start() waits, and the log says that it goes on."""
+
+    async def recover():
+        async with hearing("postgres is still starting", caplog):
+            start = asyncio.create_task(recovering.start())
+        account = embedded_programs.account_for(initialised)
+        programs = embedded_programs.find_programs(account, initialised)
+        while not start.done():  # refused until the recovery has got as far as waiting
+            with contextlib.suppress(StoreUnavailable):
+                programs.run("pg_ctl", ["promote", "-D", initialised / "postgres"], cwd=initialised)
+            await asyncio.sleep(0.02)
+        kept = await rows(await start)
+        await recovering.stop()
+        return kept
+
+    assert asyncio.run(recover()) == [1]
+
+
+def test_stop_during_recovery_stops(recovering, initialised, caplog):
+    """stop() does not wait for a recovery."""
+
+    async def stop():
+        async with hearing("postgres is still starting", caplog):
+            start = asyncio.create_task(recovering.start())
+        await recovering.stop()
+        with pytest.raises(StoreUnavailable, match="was stopped while it started"):
+            await start
+
+    asyncio.run(stop())
+    assert not processes_below(initialised)
+
+
+def test_log_is_kept_small_while_running(initialised, monkeypatch):
+    """A log that grows full is rotated under the running server."""
+    monkeypatch.setattr(embedded, "_LOG_CHECK_S", 0.01)
+    monkeypatch.setattr(embedded_directory, "_LOG_BYTES", 100)
+
+    async def rotated():
+        async with running(initialised):
+            while not (initialised / "postgres.log.1").exists():  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.01)
+
+    asyncio.run(rotated())
+
+
+def test_failed_supervision_is_logged_and_ends_the_server(initialised, monkeypatch, caplog):
+    """A bug in the supervisor stops PostgreSQL loudly rather than leave it unwatched."""
+    monkeypatch.setattr(embedded, "_LOG_CHECK_S", "no number")
+
+    async def fail():
+        async with hearing("supervision of postgres ended", caplog), running(initialised):
+            pass
+
+    asyncio.run(fail())
+    assert not processes_below(initialised)
+
+
+def test_refused_account_is_reported(data):
+    """A server that will never let us in is reported, not waited for."""
+
+    async def forbid():
+        async with running(data) as dsn, connected(dsn) as connection:
+            await connection.execute("ALTER ROLE primus_lens NOLOGIN")
+
+    asyncio.run(forbid())
+    with pytest.raises(StoreUnavailable, match=r"does not let us in: .* not permitted to log in"):
+        asyncio.run(fill(data))
+    assert not processes_below(data)
+
+
+def test_fully_used_server_counts_as_ready(initialised):
+    """A restarted server whose clients were quicker than we and took all connections is ready."""
+
+    async def crowd():
+        few = {"max_connections": "6", "superuser_reserved_connections": "0"}
+        server = EmbeddedPostgres(initialised, settings=few | {"max_wal_senders": "0"})
+        dsn = await server.start()
+        clients = []
+        with contextlib.suppress(asyncpg.TooManyConnectionsError):
+            while True:
+                clients.append(await asyncpg.connect(dsn))
+        answer = await server._supervisor._answers(None, None)
+        for client in clients:
+            client.terminate()
+        await server.stop()
+        return answer
+
+    assert asyncio.run(crowd())
+
+
+def test_file_that_cannot_be_written_is_named(initialised):
+    """An error of the file system is told with the file."""
+    obstacle = initialised / "primus-lens.conf.new"
+    obstacle.mkdir()
+    with pytest.raises(StoreUnavailable, match=r"cannot be run: .*primus-lens\.conf\.new"):
+        asyncio.run(rows_after_start(initialised))
+    obstacle.rmdir()
+
+
+def test_processes_that_do_not_end_are_named(sleeper, monkeypatch):
+    """Processes that even SIGKILL does not end, as on a dead disk, bar the start by number."""
+    monkeypatch.setattr(embedded_processes, "_send", lambda _process, _number: None)
+    for patience in ("_FAST_SHUTDOWN_S", "_NOTICE_S", "_FORCED_S"):
+        monkeypatch.setattr(embedded_processes, patience, 0)
+    with pytest.raises(StoreUnavailable, match=rf"processes \[{sleeper.pid}\] hold the directory"):
+        embedded_processes.make_leave([psutil.Process(sleeper.pid)])
+
+
+def test_processes_that_ended_meanwhile_are_gone():
+    """A process that ends while we look at it is no error."""
+    process = subprocess.Popen(["true"])
+    ended = psutil.Process(process.pid)
+    process.wait()
+    embedded_processes.make_leave([ended])
 
 
 def write_postmaster_pid(data, pid):
@@ -496,6 +711,21 @@ def test_programs_behind_a_closed_door_are_copied(data, tmp_path, monkeypatch):
     made = copy.stat().st_mtime_ns
     assert asyncio.run(rows_after_start(data)) == [1]
     assert copy.stat().st_mtime_ns == made
+    copy.rename(copy.with_name("programs-0.1-18"))
+    assert asyncio.run(rows_after_start(data)) == [1]
+    assert list(data.glob("programs-*")) == [copy]
+
+
+@as_root
+@pytest.mark.parametrize(
+    "capability, words", [("setuid", "not allowed to switch to"), ("kill", "not allowed to signal")]
+)
+def test_root_without_its_powers_is_refused(data, capability, words):
+    """Root that may not lend an account, or not end what it lent it to, is told so at once."""
+    command = ["setpriv", f"--bounding-set=-{capability}", sys.executable, "-c", SERVER, data]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert words in ended.stderr
+    assert not processes_below(data)
 
 
 @as_root

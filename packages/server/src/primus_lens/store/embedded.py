@@ -92,6 +92,8 @@ class EmbeddedPostgres:
         if not supervisor.stopping.done():
             supervisor.stopping.set_result(None)
         await asyncio.wait([supervisor.life])
+        if not supervisor.life.cancelled():
+            supervisor.life.exception()  # logged when it was raised
         if supervisor is self._supervisor:
             self._supervisor = None
 

@@ -50,7 +50,7 @@ def working_in(
 def make_leave(processes: list[psutil.Process]) -> None:
     """End these processes: a postmaster politely, what it left behind with less patience.
 
-    Raises StoreUnavailable when some do not end or belong to somebody else.
+    Raises StoreUnavailable when some do not end.
     """
     log.warning(
         "ending left-over postgres processes",
@@ -75,7 +75,7 @@ def make_leave(processes: list[psutil.Process]) -> None:
 def is_alive(process: psutil.Process) -> bool:
     """Whether this very process still runs: not ended, not a zombie, its pid not reused."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return process.status() != psutil.STATUS_ZOMBIE and process.is_running()
     except psutil.NoSuchProcess:
         return False
 
@@ -109,14 +109,8 @@ def _is_child(process: psutil.Process) -> bool:
 
 
 def _send(process: psutil.Process, number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return
-    except psutil.AccessDenied as error:
-        raise StoreUnavailable(
-            f"postgres process {process.pid} holds the directory and belongs to somebody else"
-        ) from error
 
 
 def _wait_until_gone(processes: list[psutil.Process], patience_s: float) -> None:
