@@ -86,6 +86,8 @@ def _rows(
             row = Row(run_id, data_source, step, at, {}, {})
             open_rows[step] = row
             rows.append(row)
+        if name in row.metrics:  # told twice is told once: the first time stands
+            continue
         row.metrics[name] = storable(value)
         if at != row.at:
             row.times[name] = at
