@@ -14,6 +14,7 @@ class Request:
 
     def __init__(self, path: str, headers: dict[str, str], raw: bytes) -> None:
         self.path, self.headers, self.raw = path, headers, raw
+        self.peer = ("", 0)
         text = gzip.decompress(raw) if headers.get("content-encoding") == "gzip" else raw
         self.body: dict[str, Any] = json.loads(text)
 
@@ -75,6 +76,7 @@ class Receiver:
         raw = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         request = Request(handler.path, headers, raw)
+        request.peer = handler.client_address
         with self._changed:
             self.requests.append(request)
             answer = self.answer(request)

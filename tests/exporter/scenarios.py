@@ -98,4 +98,14 @@ wandb.log({'_timestamp': 123.5, '_step': 77, 'a': 1})
 wandb.log({'a': 2})
 """,
     "wide rows": "for i in range(3): wandb.log({f'm{n}': n * i for n in range(3000)})",
+    "a little of everything": """
+import numpy as np
+for i in range(5): wandb.log({'a': i, 'inner': {'third': i / 3}})
+wandb.log({'b': 1}, step=9)
+wandb.log({'b': 2, 'late': np.float32(0.1)}, 9, True)
+run.log({'c': float('nan')}, commit=False)
+run.log({'d': -float('inf'), 'text': 'no number'})
+wandb.log({'gone': 1}, step=2)
+wandb.log({'last': 2**53 + 1}, commit=False)
+""",
 }

@@ -83,6 +83,7 @@ class Process:
             recorder = _recorder.Recorder(run_id, stream, spool, owned=owned)
             recorder.step = self.inherited.get(run_id, 0)
             self.sender.follow(recorder, json.loads(spool.head))
+            self.sender.start()
         self.recorders[run_id] = recorder
         return recorder
 

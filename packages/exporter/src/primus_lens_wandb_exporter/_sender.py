@@ -91,11 +91,14 @@ class Sender:
         self._next_adoption = time.monotonic() + 1.0
 
     def follow(self, recorder: Any, head: dict[str, Any]) -> None:
-        """Carry a new stream from now on; starts the thread when there is none."""
+        """Carry a new stream from now on."""
         feed = Feed(LiveSource(recorder), head, self._pause)
         feed.keep_rows = bool(self.settings.save_local and self.settings.output_path)
         self._watch_damage(feed)
         self.live.append(feed)
+
+    def start(self) -> None:
+        """Start the thread unless it runs."""
         with self._start_lock:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="primus-lens-sender", daemon=True)
