@@ -140,6 +140,7 @@ _DECODERS: dict[type, msgspec.json.Decoder[Any]] = {
     for kind in (MetricsReport, LogsReport, detections.DetectionRequest)
 }
 _PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ANYTHING = msgspec.json.Decoder()
 
 _PER_FIELD = {
     "name": f"a string of 1 to {LONGEST_NAME} characters",
@@ -163,7 +164,8 @@ def decode(kind: type[Message], body: bytes | msgspec.Raw) -> Message:
     """The message in a body. Raises MalformedBody (not JSON) or InvalidField (which, and why)."""
     message: Message = _decoded(_DECODERS[kind], body)
     if _may_be_unstorable(message, bytes(body)):
-        _refuse_unstorable(msgspec.json.decode(body))
+        # Read untyped, a body shows damage in the fields that a typed reader skips, too.
+        _refuse_unstorable(_decoded(_ANYTHING, body))
     return message
 
 
@@ -187,13 +189,18 @@ def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes | msgspec.Raw) -> A
     if not body:
         raise errors.MalformedBody("the body is empty; it must be a JSON object")
     try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise _explained(str(error), body) from error
+        return _checked(decoder, body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.MalformedBody(f"the body is not valid JSON: {error}") from error
     except RecursionError as error:
         raise errors.MalformedBody("the body is not valid JSON: it is nested too deep") from error
+
+
+def _checked(decoder: msgspec.json.Decoder[Any], body: bytes | msgspec.Raw) -> Any:  # noqa: ANN401
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _explained(str(error), body) from error
 
 
 def record_range(key: str) -> RecordRange:
@@ -215,6 +222,8 @@ def _explained(refusal: str, body: bytes | msgspec.Raw) -> errors.InvalidField:
     if absent:
         name = absent.group(1)
         return errors.InvalidField.missing(f"{field}.{name}".lstrip("."), _allowed(name, reason))
+    if reason.endswith("out of range"):  # then no second reading could say which number
+        raise errors.InvalidField.of(field or "the body", "…", f"a number up to {LARGEST_NUMBER}")
     got = _value_at(msgspec.json.decode(body, strict=False), field)
     if not field:
         return errors.InvalidField.of("the body", got, "an object")
