@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
+PIP    := $(BIN)/pip install -qq --disable-pip-version-check
 WIRED  := packages/exporter/pyproject.toml packages/server/pyproject.toml pyproject.toml constraints.txt \
           packages/exporter/primus_lens_wandb_hook.pth
 
@@ -32,9 +32,10 @@ lint: $(VENV)/test.done  ## Style, and imports that point one way
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-types: $(VENV)/test.done  ## The server under strict types, the exporter for Python 3.9
+types: $(VENV)/test.done $(VENV)/mypy39/done  ## The server under strict types, the exporter for Python 3.9
 	$(BIN)/mypy
 	$(BIN)/basedpyright
+	$(VENV)/mypy39/bin/mypy --config-file= --python-version 3.9 --strict packages/exporter/src
 
 fmt: $(VENV)/test.done  ## Put the code in shape
 	$(BIN)/ruff check --fix .
@@ -58,7 +59,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
 	@$(PYTHON) -m venv $(VENV)
 	@awk '/^pip==/{p=1} p{print} p&&!/\\$$/{exit}' constraints.txt > $(VENV)/pip.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/pip.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r $(VENV)/pip.txt
 
 $(VENV)/run.done: $(BIN)/python $(WIRED)
 	@echo "installing Primus Lens, wandb and numpy (about a minute the first time) ..."
@@ -70,6 +71,12 @@ $(VENV)/run.done: $(BIN)/python $(WIRED)
 $(VENV)/test.done: $(VENV)/run.done
 	@echo "installing what the tests need ..."
 	@$(PIP) --constraint constraints.txt --group test
+	@touch $@
+
+# The last mypy that knows Python 3.9; it cannot live beside the one for the server.
+$(VENV)/mypy39/done: tools/mypy39.txt $(BIN)/python
+	@$(BIN)/python -m venv --clear --without-pip $(VENV)/mypy39
+	@$(BIN)/python -m pip --python $(VENV)/mypy39/bin/python install -qq --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 clean:  ## Remove what was installed here; data of a server stays

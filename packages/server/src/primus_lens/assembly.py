@@ -65,16 +65,22 @@ async def running(settings: Settings, role: Role) -> AsyncIterator[FastAPI]:
 
 async def _postgres(settings: DatabaseSettings, stack: contextlib.AsyncExitStack) -> str:
     """The DSN of the configured PostgreSQL; the embedded one is started."""
-    if settings.dsn:
-        return settings.dsn
-    if settings.host:
-        account = f"{quote(settings.user)}:{quote(settings.password)}"
-        return f"postgresql://{account}@{settings.host}:{settings.port}/{quote(settings.database)}"
+    if settings.dsn or settings.host:
+        return external_dsn(settings)
     directory = data_directory(settings)
     log.info("starting the embedded PostgreSQL", extra={"directory": directory})
     embedded = EmbeddedPostgres(directory, settings=settings.embedded_settings)
     stack.push_async_callback(embedded.stop)
     return await embedded.start()
+
+
+def external_dsn(settings: DatabaseSettings) -> str:
+    """The DSN of a PostgreSQL of the operator's own, from its parts unless given whole."""
+    if settings.dsn:
+        return settings.dsn
+    account = f"{quote(settings.user, safe='')}:{quote(settings.password, safe='')}"
+    where = f"{settings.host}:{settings.port}/{quote(settings.database, safe='')}"
+    return f"postgresql://{account}@{where}"
 
 
 def data_directory(

@@ -1,0 +1,171 @@
+"""`primus-lens serve` as an operator meets it: roles, ports, signals, restarts."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import free_port
+
+from primus_lens import assembly
+from primus_lens.settings import DatabaseSettings, PrometheusSettings
+
+METRIC = {"name": "loss", "value": 0.5, "step": 1, "timestamp": 5.0}
+
+
+def config(dsn, **more):
+    """A configuration on a PostgreSQL that exists."""
+    lines = ["metrics: {prometheus: {enabled: false}}", f"database: {{dsn: '{dsn}'}}"]
+    return "\n".join([*lines, *(f"{name}: {value}" for name, value in more.items())])
+
+
+def test_processor_and_api_share_a_database(make_server, database_dsn, workload):
+    """What a processor stores an api reads; each answers only its own endpoints."""
+    processor = make_server(config(database_dsn), "--role", "processor").start()
+    api = make_server(config(database_dsn), "--role", "api").start()
+    body = {"workload_uid": workload, "metrics": [METRIC]}
+
+    assert processor.post("/wandb/metrics", body).status_code == 200
+    assert api.points(workload) == {("loss", 1): 0.5}
+    assert processor.get("/workloads").status_code == 404
+    assert api.post("/wandb/metrics", body).status_code == 404
+    assert api.stop() == processor.stop() == 0
+
+
+def test_other_data_planes_are_read_by_name(make_server, database_dsn, server, workload):
+    """`cluster=` reads a configured data plane; its own name reads this server's."""
+    server.post("/wandb/metrics", {"workload_uid": workload, "metrics": [METRIC]})
+    reader = make_server(config(database_dsn, clusters=f"{{east: '{server.dsn}'}}")).start()
+    assert reader.points(workload, cluster="east") == {("loss", 1): 0.5}
+    assert reader.points(workload) == reader.points(workload, cluster="default") == {}
+    unknown = reader.get("/workloads", cluster="west")
+    assert "known are: default, east" in unknown.json()["error"]
+
+
+def test_parts_can_be_switched_off(make_server, database_dsn, workload):
+    """A switched-off part answers 404, so that senders keep their data."""
+    made = make_server(config(database_dsn, wandb="{detection_enabled: false}")).start()
+    assert made.post("/wandb/detection", {"workload_uid": workload}).status_code == 404
+    answer = made.post(
+        "/wandb/batch",
+        {
+            "detection": {"workload_uid": workload},
+            "metrics": {"workload_uid": workload, "metrics": [METRIC]},
+        },
+    ).json()
+    assert answer["success"] is False
+    assert answer["results"]["metrics"] == {"success": True, "count": 1}
+
+
+def test_self_metrics_have_their_own_port(make_server, database_dsn, workload):
+    """Prometheus finds the specification's names where `metrics.prometheus.port` says."""
+    port = free_port()
+    text = f"metrics: {{prometheus: {{port: {port}}}}}\ndatabase: {{dsn: '{database_dsn}'}}\n"
+    made = make_server(text).start()
+    made.post("/wandb/metrics", {"workload_uid": workload, "metrics": [METRIC] * 3})
+    made.post("/wandb/metrics", {"metrics": []})
+    told = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    assert 'wandb_requests_total{type="metrics"} 2.0' in told
+    assert 'wandb_request_errors_total{type="metrics"} 1.0' in told
+    assert "wandb_metrics_data_points_total 3.0" in told
+    assert "wandb_metrics_store_count 3.0" in told
+    assert 'wandb_request_duration_seconds_bucket{le="0.005",type="metrics"}' in told
+    assert workload not in told
+
+
+def test_taken_metrics_port_does_not_stop_the_service(make_server, database_dsn, server):
+    """Taking reports matters more than telling about it."""
+    text = (
+        f"metrics: {{prometheus: {{port: {server.port}}}}}\ndatabase: {{dsn: '{database_dsn}'}}\n"
+    )
+    made = make_server(text).start()
+    assert made.stop() == 0
+    assert "self-metrics are not served" in made.log.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_it_leaves_nothing_behind(make_server, workload, number):
+    """SIGTERM and Ctrl-C end the server and its PostgreSQL; what was stored is there again."""
+    made = make_server().start()
+    made.post("/wandb/metrics", {"workload_uid": workload, "metrics": [METRIC]})
+    assert made.stop(number) == 0
+    assert postgres_of(made) == []
+    assert made.start().points(workload) == {("loss", 1): 0.5}
+
+
+def test_killed_server_finds_its_data_again(make_server, workload):
+    """After SIGKILL the next start takes over the orphaned PostgreSQL's directory."""
+    made = make_server().start()
+    made.post("/wandb/metrics", {"workload_uid": workload, "metrics": [METRIC]})
+    made.stop(signal.SIGKILL)
+    assert postgres_of(made) != []
+    assert made.start().points(workload) == {("loss", 1): 0.5}
+
+
+def test_killed_postgresql_comes_back_under_the_server(make_server, workload):
+    """After SIGKILL of the postmaster reports are taken again; meanwhile they are told when."""
+    made = make_server().start()
+    made.post("/wandb/metrics", {"workload_uid": workload, "metrics": [METRIC]})
+    postmaster = min(postgres_of(made))
+    os.kill(postmaster, signal.SIGKILL)
+
+    answers = []
+    deadline = time.monotonic() + 60
+    while not answers or answers[-1].status_code != 200:
+        body = {"workload_uid": workload, "metrics": [{**METRIC, "step": 2}]}
+        answers.append(made.post("/wandb/metrics", body))
+        assert time.monotonic() < deadline, answers[-1].text
+    assert {answer.status_code for answer in answers} <= {200, 503}
+    assert all("retry-after" in a.headers for a in answers if a.status_code == 503)
+    assert made.points(workload) == {("loss", 1): 0.5, ("loss", 2): 0.5}
+
+
+def postgres_of(server):
+    """The pids of every postgres process of a server's data directory."""
+    below = str(server.data_directory)
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                working_directory = str((process / "cwd").readlink())
+            except OSError:  # gone, or a zombie
+                continue
+            if working_directory.startswith(below):
+                found.append(int(process.name))
+    return found
+
+
+def test_second_server_on_the_same_data_is_refused(make_server):
+    """Two servers never share a data directory; the second says who has it."""
+    first = make_server().start()
+    second = make_server("", "--data-dir", str(first.data_directory))
+    with pytest.raises(pytest.fail.Exception, match=f"{first.process.pid}"):
+        second.start()
+
+
+def test_password_of_any_characters_reaches_postgresql():
+    """The parts of the specification's configuration make one DSN, whatever they hold."""
+    parts = DatabaseSettings(host="postgres", user="lens", password="p@ss/wörd:?")
+    assert assembly.external_dsn(parts) == (
+        "postgresql://lens:p%40ss%2Fw%C3%B6rd%3A%3F@postgres:5432/primus_lens"
+    )
+
+
+@pytest.mark.parametrize(
+    "settings, environ, euid, directory",
+    [
+        (DatabaseSettings(), {}, 0, "/var/lib/primus-lens"),
+        (DatabaseSettings(), {"XDG_DATA_HOME": "/x"}, 1000, "/x/primus-lens"),
+        (DatabaseSettings(data_directory="/data"), {}, 1000, "/data"),
+    ],
+)
+def test_data_directory_has_a_sensible_default(settings, environ, euid, directory):
+    """Root's data lies in /var/lib, a user's where XDG says; the configuration wins."""
+    assert assembly.data_directory(settings, environ, euid=euid) == Path(directory)
+
+
+def test_prometheus_is_on_by_default():
+    """The specification's configuration need not be written to have self-metrics."""
+    assert PrometheusSettings() == PrometheusSettings(enabled=True, host="", port=9090)
