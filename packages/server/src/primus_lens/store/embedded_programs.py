@@ -129,7 +129,8 @@ class Programs(NamedTuple):
     ) -> subprocess.Popen[bytes]:
         """Start a program. output: the descriptor for stdout and stderr, or subprocess.PIPE."""
         command = [self.directory / "bin" / name, *arguments]
-        return subprocess.Popen(  # noqa: S603 - the wheel's programs, no shell, our own arguments
+        # pyright takes any keyword for `text=True`; there is none.
+        return subprocess.Popen(  # pyright: ignore[reportReturnType] # noqa: S603 - the wheel's programs, no shell, our own arguments
             command, cwd=cwd, stdout=output, stderr=subprocess.STDOUT, **as_account(self.account)
         )
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 
-SQL_FILES = resources.files(__package__) / "sql"
+SQL_FILES = resources.files("primus_lens.store") / "sql"
 
 
 def load(file: str) -> Mapping[str, str]:
