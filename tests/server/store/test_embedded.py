@@ -100,9 +100,11 @@ def initialised(template):
 
 @pytest.fixture
 def sleeper(initialised):
-    """A live process of PostgreSQL's account that has nothing to do with it."""
+    """A live process of PostgreSQL's account, in its directory, that is another program."""
     account = embedded_programs.account_for(initialised)
-    process = subprocess.Popen(["sleep", "60"], **embedded_programs.as_account(account))
+    process = subprocess.Popen(
+        ["sleep", "60"], cwd=initialised / "postgres", **embedded_programs.as_account(account)
+    )
     yield process
     process.kill()
     process.wait()
@@ -647,21 +649,55 @@ def test_any_data_path_has_a_socket(place, name):
     assert not directory.exists()
 
 
-@pytest.mark.parametrize("victim", ["server", "initdb"])
-def test_half_made_cluster_is_made_anew(data, victim):
-    """A first start that was killed, whole or in its initdb, is no obstacle to the next."""
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVER, data], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as server:
-        while not (initdb := [p for p in processes_below(data) if p.name() == "initdb"]):
-            assert server.poll() is None
-        while not list(data.glob("initialising-*/base")):
-            assert server.poll() is None
-        (server if victim == "server" else initdb[0]).kill()
-        server.kill() if victim == "server" else server.wait()
+def starting(data):
+    """Our server in its first start, with its initdb at work."""
+    server = subprocess.Popen([sys.executable, "-c", SERVER, data], stderr=subprocess.PIPE)
+    while not list(data.glob("initialising-*/base")):
+        assert server.poll() is None
+    (initdb,) = (process for process in processes_below(data) if process.name() == "initdb")
+    return server, initdb
+
+
+def test_cluster_whose_initdb_was_killed_is_made_anew(data):
+    """A first start that fails in its initdb says so and is no obstacle to the next."""
+    server, initdb = starting(data)
+    initdb.kill()
+    _, words = server.communicate()
+    assert b"PostgreSQL's initdb failed with status -9" in words
     assert not (data / "postgres").exists()
     asyncio.run(fill(data))
+
+
+def test_cluster_whose_server_was_killed_is_made_anew(data, monkeypatch):
+    """After SIGKILL in its first start the next ends the initdb still at it, and begins anew."""
+    monkeypatch.setattr(embedded_processes, "_FAST_SHUTDOWN_S", 0.1)
+    monkeypatch.setattr(embedded_processes, "_NOTICE_S", 0.1)
+    monkeypatch.setattr(embedded_processes, "_FORCED_S", 1)
+    server, initdb = starting(data)
+    initdb.suspend()
+    server.kill()
+    server.communicate()
+    assert embedded_processes.is_alive(initdb)
+    asyncio.run(fill(data))
+    assert not embedded_processes.is_alive(initdb)
     assert not list(data.glob("initialising-*"))
+
+
+def test_cancelled_work_is_waited_for():
+    """Work in a thread cannot be interrupted: who is cancelled waits for its end."""
+    gate = threading.Event()
+
+    async def cancel():
+        work = asyncio.create_task(embedded._in_thread(gate.wait))
+        for _ in range(3):
+            await asyncio.sleep(0)
+            work.cancel()
+        assert not work.done()
+        gate.set()
+        await asyncio.wait([work])
+        assert work.cancelled()
+
+    asyncio.run(cancel())
 
 
 def test_cancelled_start_leaves_nothing_running(data):
