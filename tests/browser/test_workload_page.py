@@ -173,6 +173,33 @@ def test_shortcuts_change_axes_and_show_help(page, report, workload):
     expect(page.get_by_role("dialog", name="Help")).to_be_visible()
 
 
+def test_a_page_left_open_does_not_grow(page, report, workload):
+    """Thirty refreshes with new points leave less than 1 MB behind."""
+    metrics = [f"m{i}" for i in range(12)]
+    report(workload, {name: [0.0, 1.0] for name in metrics})
+    page.clock.install()
+    page.goto(f"/workloads/{workload}")
+    footer = _card(page, "m0").locator("footer")
+    sizes = []
+    for step in range(2, 42):
+        report(workload, {name: [float(step)] for name in metrics}, first=step)
+        page.clock.run_for(2_100)
+        expect(footer).to_have_text(f"{step + 1} points")
+        if step in {11, 41}:
+            sizes.append(_heap_bytes(page))
+    assert sizes[1] - sizes[0] < 1_000_000
+
+
+def _heap_bytes(page):
+    """What the page's scripts still hold after everything unreachable is gone."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    session.send("HeapProfiler.collectGarbage")
+    measured = session.send("Performance.getMetrics")["metrics"]
+    session.detach()
+    return next(each["value"] for each in measured if each["name"] == "JSHeapUsedSize")
+
+
 def _card(page, metric):
     return page.locator(f'[data-metric="{metric}"]')
 

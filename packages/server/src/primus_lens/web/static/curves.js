@@ -9,7 +9,7 @@ import { refined } from "./lines.js";
  *   stretch: in steps or Unix ms; points: about how many of each series; key: tells wishes apart
  * @typedef {{series: Series[], trouble: string}} Curve */
 
-const METRICS_A_REQUEST = 16;
+const METRICS_A_REQUEST = 6;
 const QUERY_LENGTH = 4000; // servers and proxies cut request lines at 8 KiB
 const GATHER_MS = 40; // scrolling reveals charts one by one; ask for them together
 
