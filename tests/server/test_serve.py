@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import free_port
+from serving import free_port
 
 from primus_lens import assembly
 from primus_lens.settings import DatabaseSettings, PrometheusSettings

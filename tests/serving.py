@@ -1,0 +1,93 @@
+"""A real `primus-lens serve` for tests: started, asked, stopped, killed."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+UP_WITHIN_S = 60
+NO_SELF_METRICS = "metrics: {prometheus: {enabled: false}}\n"
+
+
+class Server:
+    """A real `primus-lens serve` in a process of its own, on an embedded PostgreSQL of its own."""
+
+    def __init__(self, data_directory: Path, *options: str, port: int | None = None) -> None:
+        self.data_directory = data_directory
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._options = options
+        self.dsn = ""
+        self.log = data_directory.with_suffix(".log")
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> "Server":
+        """Start it and wait until its database answers."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "primus_lens", "serve"),
+                    *("--port", str(self.port), "--data-dir", str(self.data_directory)),
+                    *self._options,
+                ],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PRIMUS_LENS_WANDB_HOOK": "false"},
+            )
+        deadline = time.monotonic() + UP_WITHIN_S
+        while not self.is_ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"the server did not come up:\n{self.log.read_text()}")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.05)  # between two looks, and at once if it dies
+        return self
+
+    def is_ready(self) -> bool:
+        """Whether /readyz says so."""
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/readyz").status_code == httpx.codes.OK
+        return False
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send it a signal and wait for its end. Returns the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(UP_WITHIN_S)
+
+    def post(self, path: str, body: object, **headers: str) -> httpx.Response:
+        """POST JSON below /api/v1."""
+        return httpx.post(f"{self.url}/api/v1{path}", json=body, headers=headers, timeout=30)
+
+    def get(self, path: str, **parameters: object) -> httpx.Response:
+        """GET below /api/v1."""
+        return httpx.get(f"{self.url}/api/v1{path}", params=parameters, timeout=30)
+
+    def sql(self, statement: str, *parameters: object) -> list[asyncpg.Record]:
+        """Rows straight from the database of the session's server."""
+
+        async def fetch():
+            connection = await asyncpg.connect(self.dsn)
+            rows = await connection.fetch(statement, *parameters)
+            await connection.close()
+            return rows
+
+        return asyncio.run(fetch())
+
+    def points(self, workload: str, **parameters: object) -> dict[tuple[str, int], object]:
+        """All points of a workload as the API tells them: (name, step) to value."""
+        rows = self.get(f"/workloads/{workload}/metrics/data", **parameters).json()["data"]
+        return {(row["metric_name"], row["iteration"]): row["value"] for row in rows}
+
+
+def free_port() -> int:
+    """A port nobody listens on just now."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
