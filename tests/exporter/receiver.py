@@ -53,6 +53,7 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or each answer waits 40 ms for a delayed ACK
 
             def do_POST(self) -> None:
                 receiver._serve(self)

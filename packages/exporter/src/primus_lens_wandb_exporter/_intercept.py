@@ -36,6 +36,8 @@ def install(wandb: ModuleType) -> None:
     process = _process.start()
     found = 0
     with _guard.guard("tap"):
+        # wandb 0.21 to 0.23 import the class that publishes only in wandb.init: too late for us.
+        importlib.import_module("wandb.sdk.interface.interface_shared")
         interface = importlib.import_module("wandb.sdk.interface.interface")
         for cls in _family(interface.InterfaceBase):
             found += _tap(cls, "_publish_partial_history", _row_tap(process))
