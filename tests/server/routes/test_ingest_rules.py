@@ -217,6 +217,21 @@ def test_points_of_an_unseen_pod_are_attached_when_it_is_seen(server, workload):
     assert again.json()["replayed"] is True
 
 
+def test_late_word_about_an_earlier_attempt_overrules_nothing(server, workload):
+    """A restarted run is running, whatever arrives afterwards about the attempt before it."""
+
+    def say(**run):
+        send(server, workload, run=run)
+        [known] = server.get(f"/workloads/{workload}").json()["runs"]
+        return known["state"], known["exit_code"], known["group"]
+
+    assert say(attempt=10, state="running") == ("running", None, None)
+    assert say(attempt=10, state="failed", exit_code=1) == ("failed", 1, None)
+    assert say(attempt=20, state="running") == ("running", None, None)
+    assert say(attempt=10, state="crashed", exit_code=9, group="g") == ("running", None, "g")
+    assert say(attempt=20, state="finished", exit_code=0) == ("finished", 0, "g")
+
+
 def test_gzip_body_is_read(server, workload):
     """Senders may compress."""
     metrics = [{"name": "loss", "value": i, "step": i} for i in range(1000)]

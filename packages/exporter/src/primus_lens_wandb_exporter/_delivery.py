@@ -13,10 +13,16 @@ Range = tuple[int, int]
 
 
 class Addressee(NamedTuple):
-    """Whose records these are: the fields a report opens with, as JSON text without braces."""
+    """Whose records these are.
+
+    opening: the fields a report opens with, as JSON text without braces. attempt: when this process
+    opened the run, Unix seconds; what is said of a run carries it, so that a late word about an
+    earlier attempt does not overrule a later one.
+    """
 
     stream: str
     opening: str
+    attempt: float
     place: dict[str, Any]
     allowed_config: Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -146,6 +152,7 @@ def metrics_body(to: Addressee, records: Sequence[Record], **more: Any) -> bytes
     if facts:
         if "config" in facts:
             facts["config"] = to.allowed_config(facts["config"])
+        facts["attempt"] = to.attempt
         fields["run"] = {**facts, **to.place} if "state" in facts else facts
     if definitions:
         fields["definitions"] = list(definitions.values())

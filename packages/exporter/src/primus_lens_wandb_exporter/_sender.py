@@ -65,7 +65,7 @@ class LiveSource:
 def probe(transport: _transport.Transport, identity: _identity.Identity) -> _transport.Verdict:
     """Post a report without points, as the specification's connectivity check does."""
     opening = _delivery.opening(identity.address(), "doctor")
-    to = _delivery.Addressee("", opening, {}, _evidence.allowed_config)
+    to = _delivery.Addressee("", opening, 0.0, {}, _evidence.allowed_config)
     return transport.post("/wandb/metrics", _delivery.metrics_body(to, []))
 
 
@@ -242,6 +242,7 @@ class Sender:
             found = self.delivery[feed.stream] = _delivery.Addressee(
                 feed.stream,
                 _delivery.opening(identity.address(), feed.head["run_id"]),
+                feed.head["opened_at"],
                 identity.place(),
                 _evidence.allowed_config,
             )
@@ -270,7 +271,9 @@ class Sender:
             return True
         if not self._may_try():
             return False
-        body = _delivery.metrics_body(self._addressee(feed), [], run={"state": "crashed"})
+        to = self._addressee(feed)
+        crashed = {"state": "crashed", "attempt": to.attempt}
+        body = _delivery.metrics_body(to, [], run=crashed)
         if self.transport.post("/wandb/metrics", body).kind == _transport.ACCEPTED:
             return True
         self._back_off(0.0)

@@ -51,6 +51,7 @@ class RunFacts(msgspec.Struct, omit_defaults=True):
     job_type: str | None = None
     tags: list[str] | None = None
     config: dict[str, Any] | None = None
+    attempt: Timestamp | None = None
     started_at: Timestamp | None = None
     ended_at: Timestamp | None = None
     state: Literal["running", "finished", "failed", "crashed"] | None = None

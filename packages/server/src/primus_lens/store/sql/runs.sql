@@ -17,7 +17,13 @@ ON CONFLICT (workload_uid, run_id) DO UPDATE SET run_id = stored.run_id
 RETURNING serial;
 
 -- name: note_run_facts
--- What a run says of itself; fields given later replace those given earlier.
+-- What a run says of itself. A later attempt starts without the earlier one's end; a late word about
+-- an earlier attempt fills in only what is missing.
 UPDATE training_run
-SET facts = facts || $3, definitions = definitions || $4
+SET facts = CASE sign(coalesce(($3::jsonb ->> 'attempt')::float8, (facts ->> 'attempt')::float8, 0)
+                      - coalesce((facts ->> 'attempt')::float8, 0))
+                WHEN 1 THEN (facts - '{exit_code,ended_at}'::text[]) || $3::jsonb
+                WHEN 0 THEN facts || $3::jsonb
+                ELSE ($3::jsonb - '{exit_code,ended_at}'::text[]) || facts END,
+    definitions = definitions || $4::jsonb
 WHERE workload_uid = $1 AND serial = $2;
