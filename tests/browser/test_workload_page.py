@@ -146,11 +146,23 @@ def test_hovering_reads_the_same_place_of_every_chart(page, report, workload):
     report(workload, {"loss": [9.0, 8.0, 7.0], "lr": [0.1, 0.2, 0.3]})
     page.goto(f"/workloads/{workload}")
     expect(_card(page, "lr").locator("canvas")).to_be_visible()
-    over = _card(page, "loss").locator(".u-over")
-    box = over.bounding_box()
-    over.hover(position={"x": box["width"] / 2, "y": 20})
-    expect(over.locator(".tip")).to_contain_text("step 1")
+    _hover(page, "loss", 0.5)
+    expect(_card(page, "loss").locator(".tip")).to_contain_text("step 1")
     expect(_card(page, "lr").locator(".latest")).to_have_attribute("data-read", "0.2")
+
+
+def test_a_run_that_ended_earlier_is_not_read_later(page, report, workload):
+    """The cursor lists a run between its points, but not past its last one."""
+    report(workload, {"loss": [float(i) for i in range(101)]}, run_id="a", run={"name": "long"})
+    report(workload, {"loss": [1.0]}, run_id="b", run={"name": "short"})
+    report(workload, {"loss": [2.0]}, run_id="b", first=50)
+    page.goto(f"/workloads/{workload}")
+    tip = _card(page, "loss").locator(".tip")
+    _hover(page, "loss", 0.4)
+    expect(tip).to_contain_text("2 2 · short")
+    _hover(page, "loss", 0.75)
+    expect(tip).not_to_contain_text("short")
+    expect(tip).to_contain_text("75 1 · long")
 
 
 def test_an_unknown_workload_is_said_and_awaited(page, report, workload):
@@ -202,6 +214,12 @@ def _heap_bytes(page):
 
 def _card(page, metric):
     return page.locator(f'[data-metric="{metric}"]')
+
+
+def _hover(page, metric, across):
+    over = _card(page, metric).locator(".u-over")
+    expect(over).to_be_visible()
+    over.hover(position={"x": over.bounding_box()["width"] * across, "y": 20})
 
 
 def _drag(page, metric, start, end):

@@ -140,7 +140,7 @@ function footnotes(shown, view) {
   for (const [kind, word] of [["nan", "NaN"], ["up", "+∞"], ["down", "−∞"]]) {
     const n = shown.marks.filter((mark) => mark.kind === kind).length;
     // Thinning keeps the first of each stretch, so there may be more of them than are shown.
-    if (n) notes.push(`${say.count(n)}${drawn < total ? "+" : ""} ${word}`);
+    if (n) notes.push(`${drawn < total ? "≥ " : ""}${say.count(n)} ${word}`);
   }
   if (shown.unloggable) notes.push(`${say.count(shown.unloggable)} not above 0, off the log axis`);
   if (view.stretch) notes.push("zoomed");

@@ -11,7 +11,7 @@ import * as say from "./say.js";
 
 const LINKED = "cursors of this page";
 const MARK_GAP = 5; // CSS pixels: nearer marks of one kind become one
-const READ_WITHIN = 40; // CSS pixels: how far the cursor reads from a point
+const READ_BEYOND = 8; // CSS pixels: how far past the end of a line the cursor still reads it
 const CROWDED_DECADES = 4; // above this a log axis keeps whole decades only
 const MARK_WORDS = { nan: "NaN", up: "+infinity", down: "-infinity" };
 
@@ -195,20 +195,18 @@ function axisLook(paint) {
   };
 }
 
-/** The place nearest to the cursor where this line says something, be it NaN; null when it says
- * nothing near: a run that ended an hour before is not read here.
+/** The place nearest to the cursor where this line says something, be it NaN. Beyond its ends only a
+ * little: a run that ended an hour before has no value here, so null.
  * @param {any} u @param {number} line @param {number} at */
 function nearest(u, line, at) {
-  const column = u.data[line];
+  const [xs, column] = [u.data[0], u.data[line]];
   if (line === 0 || column[at] !== undefined) return at;
+  const left = column.findLastIndex((/** @type {any} */ y, /** @type {number} */ i) => i < at && y !== undefined);
+  const right = column.findIndex((/** @type {any} */ y, /** @type {number} */ i) => i > at && y !== undefined);
+  if (left >= 0 && right >= 0) return xs[at] - xs[left] <= xs[right] - xs[at] ? left : right;
+  const end = Math.max(left, right);
   const pixel = (u.scales.x.max - u.scales.x.min) / u.over.clientWidth;
-  /** @param {number} place */
-  const near = (place) => Math.abs(u.data[0][place] - u.data[0][at]) <= READ_WITHIN * pixel;
-  for (let away = 1; near(at - away) || near(at + away); away += 1) {
-    if (near(at - away) && column[at - away] !== undefined) return at - away;
-    if (near(at + away) && column[at + away] !== undefined) return at + away;
-  }
-  return null;
+  return end >= 0 && Math.abs(xs[end] - xs[at]) <= READ_BEYOND * pixel ? end : null;
 }
 
 /** @param {any} u @param {Picture} picture @param {How} how */

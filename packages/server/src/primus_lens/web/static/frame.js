@@ -63,7 +63,7 @@ function TroubleNote({ live }) {
   const { trouble, at } = live.pulse.value;
   if (!trouble || (trouble.status === 404 && at === null)) return null; // the page itself says so
   return html`<div class="trouble" role="alert">
-    <p><strong>${trouble.message}</strong> ${at ? `Shown is what was known at ${say.clock(at)}. ` : ""}
+    <p><strong>${trouble.message.replace(/[^.!?]$/, "$&.")}</strong> ${at ? `Shown is what was known at ${say.clock(at)}. ` : ""}
       ${trouble.status === 401 ? "Give a token with the scope read." : "Trying again by itself."}</p>
     ${trouble.status === 401 && html`<${TokenForm} live=${live} />`}
     <button onClick=${live.refreshNow}>Try now</button>

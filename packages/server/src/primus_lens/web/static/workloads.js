@@ -44,7 +44,7 @@ function Page() {
 
 function Summary() {
   const known = answer.value;
-  if (!known || known.total_count === 0) return null;
+  if (!known || known.total_count === 0) return html`<p class="summary"></p>`;
   const words = [`${say.count(known.total_count)} in all`];
   if (known.workloads.length === known.total_count) {
     for (const state of ["running", "failed", "crashed"]) {
