@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "packages" / "exporter"
 HOOKS = ("primus_lens_wandb_hook.pth", "primus_lens_wandb_hook.start")
-ARMED = "import sys; print(sum(hasattr(f, 'primus_lens') for f in sys.meta_path))"
+ARMED = "import sys; print(sys.meta_path.count(getattr(sys, '_primus_lens', None)))"
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +90,12 @@ def test_editable_install_is_active_too(python):
 
 @pytest.mark.parametrize("word", ["false", "0", "no", "off", "FALSE", " False "])
 def test_switch_leaves_nothing_but_the_line(wheel, python, word):
-    """PRIMUS_LENS_WANDB_HOOK=false puts no finder in place and imports nothing."""
+    """PRIMUS_LENS_WANDB_HOOK=false: asked for wandb, the finder goes away and nothing is loaded."""
     pip(python, "install", "--no-deps", "--no-index", wheel)
-    code = ARMED + "; print('primus_lens_wandb_exporter' in sys.modules)"
-    assert run(python, "-c", code, PRIMUS_LENS_WANDB_HOOK=word).split() == ["0", "False"]
+    ours = "[n.rpartition('.')[2] for n in sys.modules if n.startswith('primus_lens')]"
+    code = f"import importlib.util as u; u.find_spec('wandb'); {ARMED}; print({ours})"
+    found = run(python, "-c", code, PRIMUS_LENS_WANDB_HOOK=word)
+    assert found == "0\n['primus_lens_wandb_exporter', '_activate']"
 
 
 def test_start_without_wandb_imports_nothing_of_ours(wheel, python):

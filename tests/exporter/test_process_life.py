@@ -283,7 +283,7 @@ def test_installing_after_the_import_works_too(job, receiver):
     job.env["PRIMUS_LENS_WANDB_HOOK"] = "true"
     job.run("""
 import sys
-sys.meta_path[:] = [f for f in sys.meta_path if not hasattr(f, "primus_lens")]
+sys.meta_path.remove(sys._primus_lens)
 import wandb
 assert not hasattr(wandb, "_primus_lens_patched")
 from primus_lens_wandb_exporter import wandb_hook
