@@ -12,10 +12,13 @@ from typing import Any
 
 import asyncpg
 
-import primus_lens.model.errors as errors
 import primus_lens.store.migrate as migrations
+from primus_lens.model import errors
+from primus_lens.store import statements
 
 log = logging.getLogger(__name__)
+
+_SQL = statements.load("database.sql")
 
 _UNREACHABLE = (
     OSError,
@@ -112,7 +115,7 @@ class Database:
     async def is_reachable(self) -> bool:
         """Whether a statement gets an answer now."""
         try:
-            await self.fetch("SELECT 1")
+            await self.fetch(_SQL["answer"])
         except errors.LensError:
             return False
         return True

@@ -1,0 +1,3 @@
+-- name: answer
+-- The least a database can be asked, to see whether it answers.
+SELECT 1;
