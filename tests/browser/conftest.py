@@ -7,10 +7,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 HERE = Path(__file__).parent
 DESKTOP = {"width": 1440, "height": 900}
+
+expect.set_options(timeout=15_000)  # pages refresh every 2 s; a busy machine may take several
 
 
 def pytest_collection_modifyitems(items):
