@@ -7,7 +7,7 @@ PIP    := $(BIN)/pip install -qq --disable-pip-version-check
 WIRED  := packages/exporter/pyproject.toml packages/server/pyproject.toml pyproject.toml constraints.txt \
           packages/exporter/primus_lens_wandb_hook.pth
 
-.PHONY: help run demo test test-fast lint types fmt bench constraints browser clean
+.PHONY: help run demo test test-fast lint types fmt bench matrix constraints browser clean
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -43,6 +43,9 @@ fmt: $(VENV)/test.done  ## Put the code in shape
 
 bench: $(VENV)/test.done  ## The figures the promises rest on, each a ratio within one run
 	$(BIN)/python bench/startup.py
+
+matrix: $(VENV)/test.done  ## The exporter on old and new versions of wandb; VERSIONS="0.16 latest" for a choice
+	$(BIN)/python tests/exporter/matrix.py $(VERSIONS)
 
 browser:
 	@sh tests/browser/have_chromium.sh

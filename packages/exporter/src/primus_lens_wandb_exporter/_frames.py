@@ -24,6 +24,7 @@ EXIT = 5  # wandb's RunExitRecord
 PLAIN_ROW = 6  # JSON: {"at", "values"}: a row of a disabled run
 PLAIN_RUN = 7  # JSON: the facts of a disabled run
 STATE = 8  # JSON: what the reader must know after a segment that is deleted; not a record
+METRIC_BEFORE_CORE = 9  # wandb's MetricRecord before 0.18: a step metric has no value at first
 
 FLUSHES = 1  # this row completes its step
 ADVANCES = 2  # this row's step is beyond the step before: that one is complete

@@ -8,6 +8,7 @@ got, outside any guard, and returns what that returned.
 
 import functools
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -39,10 +40,11 @@ def install(wandb: ModuleType) -> None:
         # wandb 0.21 to 0.23 import the class that publishes only in wandb.init: too late for us.
         importlib.import_module("wandb.sdk.interface.interface_shared")
         interface = importlib.import_module("wandb.sdk.interface.interface")
+        records = _records(str(getattr(wandb, "__version__", "")))
         for cls in _family(interface.InterfaceBase):
             found += _tap(cls, "_publish_partial_history", _row_tap(process))
             _tap(cls, "_deliver_run_start", _run_start_tap(process))
-            for name, kind in _RECORDS.items():
+            for name, kind in records.items():
                 _tap(cls, name, _fact_tap(process, kind))
     with _guard.guard("tap_disabled"):
         _disabled.install(process)
@@ -51,6 +53,18 @@ def install(wandb: ModuleType) -> None:
         with _guard.guard("tap_fallback"):
             _disabled.tap_run_log(process)
     wandb._primus_lens_patched = True  # type: ignore[attr-defined]  # noqa: SLF001 - named by the specification
+
+
+def _records(version: str) -> dict[str, int]:
+    """Return the frame kind of each fact; before 0.18 a Python service numbers the rows.
+
+    wandb.require("core") on 0.17 and require("legacy-service") on 0.18 go unseen: there a metric
+    logged before its step metric gains, or lacks, one point of value 0.
+    """
+    found = re.match(r"0\.(\d+)\.", version)
+    if found and int(found[1]) < 18:  # noqa: PLR2004 - the release that changed it
+        return {**_RECORDS, "_publish_metric": _frames.METRIC_BEFORE_CORE}
+    return _RECORDS
 
 
 def _is_wandb_service() -> bool:

@@ -15,6 +15,7 @@ _RUN_TEXTS = {2: "entity", 3: "project", 6: "group", 7: "job_type", 8: "name", 1
 _RUN_CONFIG, _RUN_TAGS, _RUN_STARTED = 4, 10, 17
 _CONFIG_UPDATE, _CONFIG_REMOVE, _VALUE_JSON = 1, 2, 16
 _METRIC_OPTIONS, _METRIC_GOAL, _METRIC_CONTROL = 6, 8, 9
+_FIRST_VALUES = {_frames.METRIC: "0", _frames.METRIC_BEFORE_CORE: ""}  # of a step metric
 _GOALS = {1: "minimize", 2: "maximize"}
 _STEP_LIMIT = (1 << 63) - 1
 
@@ -33,8 +34,8 @@ class Reading:
     """What is remembered between the frames of a stream.
 
     config: the run's whole configuration. definitions: metric or glob name -> what define_metric
-    said. latest: last value of each step metric. row, row_step, row_at: the row that is not
-    complete yet.
+    said. latest: last value of each step metric, "" while there is none. row, row_step, row_at: the
+    row that is not complete yet.
     """
 
     def __init__(self, kept: Optional[dict[str, Any]] = None) -> None:
@@ -85,8 +86,8 @@ class Reading:
         elif frame.kind == _frames.CONFIG:
             self._configure(frame.payload)
             facts = {"config": self.config}
-        elif frame.kind == _frames.METRIC:
-            definitions = [self._define(frame.payload)]
+        elif frame.kind in _FIRST_VALUES:
+            definitions = [self._define(frame.payload, _FIRST_VALUES[frame.kind])]
         elif frame.kind == _frames.EXIT:
             points = self._complete()
             facts = _exit_facts(frame.payload)
@@ -145,8 +146,8 @@ class Reading:
         for name in row:
             said = self._definition_of(name)
             wanted = said.get("step_metric") if said and said.get("step_sync") else None
-            if wanted and wanted not in row:
-                copies[wanted] = self.latest.get(wanted, "0")
+            if wanted and wanted not in row and self.latest.get(wanted):
+                copies[wanted] = self.latest[wanted]
         return self._points(copies.items())
 
     def _definition_of(self, name: str) -> Optional[dict[str, Any]]:
@@ -158,7 +159,7 @@ class Reading:
                 return meant
         return None
 
-    def _define(self, payload: bytes) -> dict[str, Any]:
+    def _define(self, payload: bytes, first: str) -> dict[str, Any]:
         found = _protobuf.table(payload)
         name = _text(found, 1) or _text(found, 2)
         options = _protobuf.table(_bytes(found, _METRIC_OPTIONS))
@@ -168,7 +169,7 @@ class Reading:
         step_metric = _text(found, 4)
         if step_metric:
             said["step_metric"] = step_metric
-            self.latest.setdefault(step_metric, "0")
+            self.latest.setdefault(step_metric, first)
         if _flag(options, 1):
             said["step_sync"] = True
         if _flag(options, 2):
