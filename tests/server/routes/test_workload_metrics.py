@@ -179,6 +179,41 @@ def test_columns_are_one_series_a_run(server, workload):
     assert (second["serial"], second["value"], second["time"]) == (2, [0.25], [20000])
 
 
+@pytest.mark.parametrize(
+    "parameters, steps",
+    [
+        ({"from_x": 2, "to_x": 4}, [2, 3, 4]),
+        ({"from_x": 1.5}, [2, 3, 4, 5]),
+        ({"to_x": 1.5}, [0, 1]),
+        ({"x": "time", "from_x": 102000, "to_x": 103000}, [2, 3]),
+        ({"x": "time", "from_x": 102000, "end": 102500}, [2]),
+        ({"from_x": -1e300, "to_x": 1e300}, [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_zoom_reads_only_its_part(server, workload, parameters, steps):
+    """`from_x` and `to_x` bound the x axis, both included."""
+    report(server, workload, *[("loss", step, step, 100.0 + step) for step in range(6)])
+    path = f"/workloads/{workload}/metrics/data"
+    [series] = server.get(path, format="columns", **parameters).json()["series"]
+    assert series["step"] == steps
+
+
+def test_workload_may_hold_slashes(server, workload):
+    """A uid such as team/run is one workload, in every endpoint."""
+    uid = f"{workload}/a b/metrics"
+    report(server, uid, ("loss", 0.5, 0, 10.0))
+    assert server.points(uid) == {("loss", 0): 0.5}
+    assert server.get(f"/workloads/{uid}").json()["workload_uid"] == uid
+
+
+def test_large_answers_are_compressed_on_request(server, workload):
+    """Columns travel as gzip to readers that take it."""
+    report(server, workload, *[("loss", step / 7, step, 100.0 + step) for step in range(2000)])
+    answer = server.get(f"/workloads/{workload}/metrics/data", format="columns")
+    assert answer.headers["content-encoding"] == "gzip"
+    assert len(answer.json()["series"][0]["step"]) == 2000
+
+
 def test_unchanged_columns_are_not_sent_again(server, workload):
     """The ETag answers 304 until a point is stored."""
     report(server, workload, ("loss", 0.5, 0, 10.0))

@@ -4,7 +4,8 @@ After the store, a point leaves through here: query/curves and query/progress sh
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+import math
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -31,6 +32,9 @@ Metric = Annotated[
 ]
 Start = Annotated[int | None, Query(ge=-_BIGINT, le=_BIGINT, description="Unix ms, included.")]
 End = Annotated[int | None, Query(ge=-_BIGINT, le=_BIGINT, description="Unix ms, included.")]
+Bound = Annotated[
+    float | None, Query(description="Of the x axis, included: a step, or Unix ms for x=time.")
+]
 MaxPoints = Annotated[int | None, Query(ge=4, le=100_000, description="Thin to about so many.")]
 
 
@@ -44,13 +48,13 @@ class WorkloadMetrics:
     def router(self) -> APIRouter:
         """The routes."""
         routes = APIRouter(prefix="/api/v1", tags=["workloads"])
-        one = "/workloads/{uid}"
+        one = "/workloads/{uid:path}"  # a uid may hold slashes, so the bare path comes last
         routes.add_api_route("/workloads", self.list_workloads)
-        routes.add_api_route(one, self.show_workload)
         routes.add_api_route(f"{one}/metrics/sources", self.list_sources)
         routes.add_api_route(f"{one}/metrics/available", self.list_metrics)
         routes.add_api_route(f"{one}/metrics/data", self.read_points)
         routes.add_api_route(f"{one}/metrics/iteration-times", self.read_iteration_times)
+        routes.add_api_route(one, self.show_workload)
         return routes
 
     def _plane(self, cluster: str) -> Database:
@@ -106,10 +110,12 @@ class WorkloadMetrics:
         format: Literal["json", "columns"] = "json",  # noqa: A002 - the parameter's public name
         x: Literal["step", "time"] = "step",
         max_points: MaxPoints = None,
+        from_x: Bound = None,
+        to_x: Bound = None,
     ) -> Response:
         """Points in order of time; as `columns` one series a run and metric, thinned if asked."""
         database = self._plane(cluster)
-        span = Span(uid, data_source, start, end)
+        span = _zoomed(Span(uid, data_source, start, end), x, from_x, to_x)
         names = curves.asked_names(metrics, metric or [])
         if format == "json":
             return await _streamed(span, curves.rows(database, span, names))
@@ -134,6 +140,26 @@ class WorkloadMetrics:
         """When each step was, and the target where the job told one."""
         span = Span(uid, data_source, start, end)
         return await _streamed(span, progress.iteration_times(self._plane(cluster), span))
+
+
+def _zoomed(span: Span, x: str, from_x: float | None, to_x: float | None) -> Span:
+    """The part of a span between two places on the x axis."""
+    low = None if from_x is None else _whole(math.ceil, from_x)
+    high = None if to_x is None else _whole(math.floor, to_x)
+    if x == "step":
+        return msgspec.structs.replace(span, from_step=low, to_step=high)
+    starts = [each for each in (span.start_ms, low) if each is not None]
+    ends = [each for each in (span.end_ms, high) if each is not None]
+    return msgspec.structs.replace(
+        span, start_ms=max(starts, default=None), end_ms=min(ends, default=None)
+    )
+
+
+def _whole(rounded: Callable[[float], int], bound: float) -> int:
+    """The nearest step or millisecond within a bound, and within PostgreSQL's bigint."""
+    if math.isnan(bound):
+        raise errors.BadQuery.of("from_x or to_x", "NaN", "a number")
+    return max(-_BIGINT, min(_BIGINT, rounded(max(-1e19, min(1e19, bound)))))
 
 
 _REVALIDATE = {"Cache-Control": "no-cache"}

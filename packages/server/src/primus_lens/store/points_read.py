@@ -14,15 +14,18 @@ _PREFETCH = 5_000  # rows of a cursor: about a megabyte
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Which points are asked for. start_ms, end_ms: Unix milliseconds, both included.
+    """Which points are asked for.
 
-    data_source: "" means every source.
+    data_source: "" means every source. start_ms, end_ms: Unix milliseconds. from_step, to_step:
+    for series only. Every bound is included and may be left out.
     """
 
     workload_uid: str
     data_source: str = ""
     start_ms: int | None = None
     end_ms: int | None = None
+    from_step: int | None = None
+    to_step: int | None = None
 
 
 async def sources(connection: asyncpg.Connection, workload_uid: str) -> list[tuple[str, int]]:
@@ -86,6 +89,13 @@ async def series(
     """
     stored = [naming.stored_name(name) for name in names]
     rows: list[asyncpg.Record] = await connection.fetch(
-        _SQL["series"], span.workload_uid, span.data_source, stored, span.start_ms, span.end_ms
+        _SQL["series"],
+        span.workload_uid,
+        span.data_source,
+        stored,
+        span.start_ms,
+        span.end_ms,
+        span.from_step,
+        span.to_step,
     )
     return rows

@@ -49,7 +49,7 @@ ORDER BY timestamp, iteration, serial;
 
 -- name: series
 -- Chosen metrics of a workload as columns, one row a series, steps ascending. $2: a source or ''.
--- $3: stored names. $4, $5: bounds in milliseconds, inclusive, each may be NULL.
+-- $3: stored names. $4, $5: bounds in milliseconds, $6, $7: in steps; inclusive, each may be NULL.
 SELECT stored.data_source, stored.serial, run.run_id, metric.key,
        array_agg(stored.iteration ORDER BY stored.iteration) AS steps,
        array_agg(at.milliseconds ORDER BY stored.iteration) AS times,
@@ -66,5 +66,7 @@ WHERE stored.workload_uid = $1 AND ($2 = '' OR stored.data_source = $2)
        OR stored.performance -> metric.key IN ('"NaN"', '"Infinity"', '"-Infinity"', '"-0.0"'))
   AND ($4::bigint IS NULL OR at.milliseconds >= $4)
   AND ($5::bigint IS NULL OR at.milliseconds <= $5)
+  AND ($6::bigint IS NULL OR stored.iteration >= $6)
+  AND ($7::bigint IS NULL OR stored.iteration <= $7)
 GROUP BY stored.data_source, stored.serial, run.run_id, metric.key
 ORDER BY metric.key, stored.data_source, stored.serial;
