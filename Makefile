@@ -7,7 +7,7 @@ PIP    := $(BIN)/pip install -qq --disable-pip-version-check
 WIRED  := packages/exporter/pyproject.toml packages/server/pyproject.toml pyproject.toml constraints.txt \
           packages/exporter/primus_lens_wandb_hook.pth
 
-.PHONY: help run demo test test-fast lint types fmt bench matrix constraints browser clean
+.PHONY: help run demo test test-fast lint types fmt bench matrix integrations constraints browser clean
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -47,6 +47,9 @@ bench: $(VENV)/test.done  ## The figures the promises rest on, each a ratio with
 matrix: $(VENV)/test.done  ## The exporter on old and new versions of wandb; VERSIONS="0.16 latest" for a choice
 	$(BIN)/python tests/exporter/matrix.py $(VERSIONS)
 
+integrations: $(VENV)/integrations/made.done  ## The exporter under Lightning, transformers, accelerate, Keras, TensorBoard, Jupyter
+	$(BIN)/python -m pytest tests/exporter/integrations
+
 browser:
 	@sh tests/browser/have_chromium.sh
 
@@ -80,6 +83,12 @@ $(VENV)/test.done: $(VENV)/run.done
 $(VENV)/mypy39/done: tools/mypy39.txt $(BIN)/python
 	@$(BIN)/python -m venv --clear --without-pip $(VENV)/mypy39
 	@$(BIN)/python -m pip --python $(VENV)/mypy39/bin/python install -qq --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(VENV)/integrations/made.done: tests/exporter/integrations/requirements.txt | $(VENV)/test.done
+	@echo "installing the frameworks (a few minutes) ..."
+	@$(BIN)/python -m venv --clear $(VENV)/integrations
+	@$(VENV)/integrations/bin/python -m pip install -qq --disable-pip-version-check -r $<
 	@touch $@
 
 clean:  ## Remove what was installed here; data of a server stays
