@@ -242,7 +242,7 @@ class Sender:
             found = self.delivery[feed.stream] = _delivery.Addressee(
                 feed.stream,
                 _delivery.opening(identity.address(), feed.head["run_id"]),
-                feed.head["opened_at"],
+                feed.head.get("opened_at", 0.0),
                 identity.place(),
                 _evidence.allowed_config,
             )
