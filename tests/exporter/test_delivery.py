@@ -42,6 +42,7 @@ class Bench:
             "stream": f"s{self.made}",
             "run_id": run_id,
             "owned": owned,
+            "opened_at": 900.0,
             "identity": _identity.from_env(self.env).plain(),
             "base_url": self.settings.base_url,
         }

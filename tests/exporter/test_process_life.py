@@ -217,6 +217,7 @@ run.finish(exit_code=4)
     facts = receiver.run_facts()
     assert facts.pop("started_at") < facts.pop("ended_at")
     assert facts.pop("config")["lr"] == 0.1
+    assert facts.pop("attempt") > 0
     assert facts == {
         "name": "n",
         "project": "p",

@@ -14,7 +14,14 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Callable
 
-from primus_lens_wandb_exporter import _disabled, _errors, _frames, _guard, _process
+from primus_lens_wandb_exporter import (
+    _disabled,
+    _errors,
+    _frames,
+    _guard,
+    _process,
+    _tensorboard,
+)
 
 _RECORDS = {
     "_publish_run": _frames.RUN,
@@ -46,6 +53,9 @@ def install(wandb: ModuleType) -> None:
             _tap(cls, "_deliver_run_start", _run_start_tap(process))
             for name, kind in records.items():
                 _tap(cls, name, _fact_tap(process, kind))
+    with _guard.guard("tap_tensorboard"):
+        shared = importlib.import_module("wandb.sdk.interface.interface_shared")
+        _tensorboard.install(process, shared.InterfaceShared)
     with _guard.guard("tap_disabled"):
         _disabled.install(process)
     if not found:
@@ -89,26 +99,35 @@ def _tap(cls: Any, name: str, wrap: Callable[[Any], Any]) -> int:
 
 
 def _row_tap(process: Any) -> Callable[[Any], Any]:
+    """Record each row, then let wandb publish it, both under the run's lock: one order for both.
+
+    We come first because the thread wakes from publishing with cold caches and the interpreter
+    lock contended: the same work took 20 us there instead of 8 (and no row is lost to a death in
+    between). When publishing fails, wandb's step numbers are no longer ours to know.
+    """
     extras = process.extras
-    recorder_of = process.recorder_of
+    recorders = process.recorders
 
     def wrap(original: Any) -> Any:
         def _publish_partial_history(self: Any, *args: Any, **kwargs: Any) -> Any:
-            recorder = message = None
+            recorder = None
             with _ROW:
-                message = args[0] if args else next(iter(kwargs.values()))
-                recorder = recorder_of(self)
-                if extras.as_json:
-                    items = message.item
-                    in_json = not items or items[0].value_json
-                    message.MergeFromString(extras.as_json if in_json else extras.as_typed)
+                recorder = recorders.get(self._stream_id) or process.recorder_of(self)
             if recorder is None:
                 return original(self, *args, **kwargs)
             with recorder.lock:
-                result = original(self, *args, **kwargs)
                 with _ROW:
+                    message = args[0] if args else next(iter(kwargs.values()))
+                    if extras.as_json:
+                        items = message.item
+                        in_json = not items or items[0].value_json
+                        message.MergeFromString(extras.as_json if in_json else extras.as_typed)
                     recorder.row(message)
-            return result
+                try:
+                    return original(self, *args, **kwargs)
+                except BaseException:
+                    recorder.owned = False
+                    raise
 
         return _publish_partial_history
 

@@ -79,6 +79,7 @@ class Spool:
         self.head = head
         self._limit = limit_bytes
         self._segment_bytes = min(SEGMENT_BYTES, max(limit_bytes // 8, 4096))
+        self._segment: Optional[Segment] = None  # the one that is written
         self._lock_fd = -1
         self._made = 0
 
@@ -88,15 +89,15 @@ class Spool:
         Raises OSError when neither the disk nor memory takes it; its number is then missing, which
         is how the reader knows.
         """
-        self.seq += 1
-        self._write(_frames.encode(kind, flags, self.seq, step, payload), self.seq)
+        self.seq = seq = self.seq + 1
+        self._write(_frames.encode(kind, flags, seq, step, payload), seq)
 
     def note(self, payload: bytes) -> None:
         """Write what a later reader must know that is not a record."""
         self._write(_frames.encode(_frames.STATE, 0, self.seq, 0, payload), self.seq)
 
     def _write(self, frame: bytes, seq: int) -> None:
-        segment = self.segments[-1] if self.segments else None
+        segment = self._segment
         if segment is None or segment.size + len(frame) > self._segment_bytes:
             segment = self._rotate(seq)
         if not self._put(segment, frame):
@@ -108,13 +109,12 @@ class Spool:
     def _put(self, segment: Segment, frame: bytes) -> bool:
         try:
             written = os.write(segment.fd, frame)
+            if written == len(frame):
+                segment.size += written
+                return True
+            os.ftruncate(segment.fd, segment.size)  # a torn frame would cost the one after it
         except OSError as error:
             _errors.note("spool_write", error)
-            return False
-        if written == len(frame):
-            segment.size += written
-            return True
-        os.ftruncate(segment.fd, segment.size)  # a torn frame would hide the ones after it
         return False
 
     def _rotate(self, first: int, *, memory: bool = False) -> Segment:
@@ -125,6 +125,7 @@ class Spool:
             segment = Segment(self._made, "", os.memfd_create("primus-lens"), first)
         self._made += 1
         self._put(segment, _frames.encode(_frames.HEAD, 0, first, 0, self.head))
+        self._segment = segment
         self.segments.append(segment)
         self._evict()
         return segment
