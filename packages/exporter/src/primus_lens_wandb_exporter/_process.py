@@ -116,6 +116,7 @@ class Process:
             if recorder is not None and recorder.owned and not recorder.ended:
                 with _guard.guard("exit"):
                     recorder.end(_exit_code())
+                    recorder.file_is_whole()
         self.sender.finish(_sender.EXIT_S)
 
     def after_fork_in_child(self) -> None:

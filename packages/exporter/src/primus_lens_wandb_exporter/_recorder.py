@@ -8,9 +8,9 @@ number is worked out here, in the training thread; the row itself goes to the sp
 import json
 import threading
 import time
-from typing import Any
+from typing import Any, Callable, Optional
 
-from primus_lens_wandb_exporter import _frames, _spool
+from primus_lens_wandb_exporter import _frames, _guard, _spool, _wandb_file
 
 _FACT_WAITS_S = 0.5
 
@@ -29,6 +29,9 @@ class Recorder:
         self.step = 0
         self.ended = False
         self.refused = 0  # rows wandb itself drops: behind the current step, or after finish
+        self._file: Optional[_wandb_file.WandbFile] = None
+        self._file_is_whole = False
+        self._end = b""  # of a run read from its file: kept back until that is whole
 
     def row(self, message: Any) -> None:
         """Record a PartialHistoryRequest that wandb has just published. The lock is held."""
@@ -42,6 +45,8 @@ class Recorder:
         A step beyond the current one completes that; one behind it is dropped by wandb; flush
         completes the row's own step.
         """
+        if self._file is not None:
+            return
         if self.ended or (step is not None and step < self.step and self.owned):
             self.refused += 1
             return
@@ -65,7 +70,9 @@ class Recorder:
         if not self.lock.acquire(timeout=_FACT_WAITS_S):
             raise TimeoutError(f"no fact of kind {kind}: the lock is held")
         try:
-            if not self.ended:
+            if self._file is not None and kind == _frames.EXIT:
+                self._end = self._end or payload
+            elif not self.ended:
                 self.ended = kind == _frames.EXIT
                 self.spool.append(kind, 0, max(self.step, 0), payload)
         finally:
@@ -75,3 +82,37 @@ class Recorder:
         """Append the end of the run."""
         payload = json.dumps({"exit_code": exit_code, "at": time.time()}).encode()
         self.fact(_frames.EXIT, payload)
+
+    def read_from(self, path: str) -> None:
+        """Take the rows from here on from wandb's file of the run, not as they are logged."""
+        with self.lock:
+            if self._file is None and not self.ended:
+                self._file = _wandb_file.WandbFile(path, self.step)
+
+    def file_is_whole(self) -> None:
+        """Take note that wandb writes no more to the run's file."""
+        self._file_is_whole = True
+
+    def copy_rows(self, pause: Callable[[], None]) -> None:
+        """Append the rows that are new in wandb's file, in the sender's thread.
+
+        pause: called after each, so that the training thread gets the interpreter.
+        """
+        file, whole = self._file, self._file_is_whole
+        if file is None or self.ended:
+            return
+        with _guard.guard("wandb_file"):
+            before = -1
+            while before != file.at:
+                before = file.at
+                for row in file.rows():
+                    with self.lock:
+                        flags = _frames.ADVANCES | _frames.FLUSHES
+                        self.spool.append(_frames.ROW, flags, row.step, row.payload)
+                    pause()
+                if not whole:
+                    return
+        if whole and self._end:
+            with self.lock:
+                self.ended = True
+                self.spool.append(_frames.EXIT, 0, max(self.step, 0), self._end)

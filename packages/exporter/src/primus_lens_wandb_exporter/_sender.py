@@ -144,6 +144,7 @@ class Sender:
             self.sampler.sample()
         now = time.monotonic()
         for feed in list(self.live):
+            feed.source.recorder.copy_rows(self._pause)
             self._fresh(feed, now)
         if now >= self._next_sync:
             self._next_sync = now + SYNC_S
@@ -333,6 +334,7 @@ class Sender:
         """Before exit: everything fresh, then backlog, while time is left; one failure ends it."""
         self._next_try = 0.0
         for feed in list(self.live):
+            feed.source.recorder.copy_rows(self._pause)
             self._fresh(feed, time.monotonic())
         if self._may_try():
             self._backlog()
