@@ -106,7 +106,7 @@ def test_extra_items_read_back_in_both_encodings():
 
 
 @pytest.mark.parametrize(
-    ("value", "kept"),
+    "value, kept",
     [
         (1, 1),
         (1.5, 1.5),

@@ -13,6 +13,7 @@ from primus_lens_wandb_exporter._unspool import Reading, Record
 
 BATCH_POINTS = 5000
 _RECORDS_A_BATCH = 2000
+_FAR_BEHIND_BYTES = 256 << 10  # from here on catching up comes before the finest slices
 _NOT_RECORDS = (_frames.HEAD, _frames.STATE)
 
 
@@ -108,6 +109,8 @@ class Feed:
         except OSError:  # evicted between two looks; the next segment's head tells what was lost
             self.at = Place(segment.index + 1, 0, self.at.seq, self.at.reading)
             return False
+        # A record takes about 15 us, in which a training thread that wants the interpreter waits.
+        stride = 1 if end - start < _FAR_BEHIND_BYTES else 16
         full = False
         for offset, item in _frames.scan(data):
             record = self._take(segment, start, data, item)
@@ -116,7 +119,7 @@ class Feed:
                 records.append(record)
                 points += len(record.points)
                 full = points >= BATCH_POINTS or len(records) >= _RECORDS_A_BATCH
-                if not len(records) % 4:
+                if not len(records) % stride:
                     self.pause()
             if full:
                 break

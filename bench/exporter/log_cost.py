@@ -1,0 +1,163 @@
+"""What the exporter adds to a wandb.log: p50, p99 and p99.9, server up, down and hanging.
+
+First the tap alone, called in a loop over a publish that does nothing: the least a row can cost,
+free of what else runs on the machine. Then real jobs, 1 ms between two rows. There each call is its
+own pair: one clock around our tap, one around wandb's own publish inside it; the difference is what
+we added to that very call, lock, write and waiting for the sender's thread included. The whole
+calls are timed as well, in processes with and without the hook in turn; the noise of run.log (200
+us and more) makes these columns something to look at, not to judge by.
+
+    python bench/exporter/log_cost.py [--rows 3000] [--sizes 1 10 50 200]
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "exporter"))
+
+from receiver import Receiver, accept
+
+BUDGET_US = {"p50": 5, "p99": 50, "p99.9": 200}  # for 10 scalars; p50 of the tap alone
+
+JOB = r"""
+import json, sys, time
+rows, width, hooked = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "hook"
+import wandb
+from wandb.sdk.interface.interface_shared import InterfaceShared
+clock = time.perf_counter_ns
+inside, added, whole = [0], [], []
+if hooked:
+    publish = InterfaceShared._publish_partial_history
+    def timed_inside(self, message):
+        begin = clock()
+        publish(self, message)
+        inside[0] = clock() - begin
+    InterfaceShared._publish_partial_history = timed_inside
+    from primus_lens_wandb_exporter import _activate, _import_watch
+    _import_watch.install(wandb)
+    tapped = InterfaceShared._publish_partial_history
+    def timed_outside(self, message):
+        begin = clock()
+        tapped(self, message)
+        added.append(clock() - begin - inside[0])
+    InterfaceShared._publish_partial_history = timed_outside
+run = wandb.init(project="bench", mode="offline")
+data = {f"train/metric_{n}": 0.1234567 * n for n in range(width)}
+for n in range(rows):
+    data["train/metric_0"] = n * 0.5
+    begin = clock()
+    run.log(data)
+    whole.append(clock() - begin)
+    time.sleep(0.001)
+print(json.dumps({"added": added[50:], "whole": whole[50:]}))
+sys.stdout.flush()
+run.finish()
+"""
+
+
+HOT = r"""
+import sys, tempfile, time
+from wandb.proto import wandb_internal_pb2 as pb
+from primus_lens_wandb_exporter import _intercept, _process, _sender
+_sender.TICK_S = 1000.0
+class Bare:
+    _stream_id = "r1"
+    def publish(self, message): pass
+process = _process.start()
+process.open("r1", owned=True)
+class Tapped(Bare):
+    publish = _intercept._row_tap(process)(Bare.publish)
+def message(width):
+    row = pb.PartialHistoryRequest()
+    for n in range(width):
+        row.item.add(key=f"train/metric_{n}", value_json=repr(0.1234567 * n))
+    row.item.add(key="_timestamp", value_json=repr(time.time()))
+    return row
+for width in map(int, sys.argv[1:]):
+    best = {}
+    for kind in (Bare, Tapped) * 15:
+        rows, target = [message(width) for _ in range(200)], kind()
+        begin = time.perf_counter()
+        for row in rows: target.publish(row)
+        spent = (time.perf_counter() - begin) / 200 * 1e6
+        best[kind] = min(best.get(kind, spent), spent)
+    print(width, best[Tapped] - best[Bare], flush=True)
+import os
+os._exit(0)
+"""
+
+
+def quantiles(values: list[int]) -> dict[str, float]:
+    """Return p50, p99 and p99.9 in microseconds."""
+    ranked = sorted(values)
+    places = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
+    return {name: ranked[int(len(ranked) * at)] / 1e3 for name, at in places.items()}
+
+
+def run(words: list[str], url: str) -> str:
+    """Run a script in a folder of its own; returns what it printed."""
+    with tempfile.TemporaryDirectory(prefix="log-cost-") as folder:
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": folder,
+            "WANDB_SILENT": "true",
+            "WANDB_ERROR_REPORTING": "false",
+            "POD_NAME": "bench",
+            "PRIMUS_LENS_API_BASE_URL": url,
+            "PRIMUS_LENS_WANDB_SPOOL_DIR": folder,
+        }
+        # The scripts put their own clocks beneath our tap, so they install it themselves.
+        env["PRIMUS_LENS_WANDB_HOOK"] = "false"
+        command = [sys.executable, "-c", *words]
+        done = subprocess.run(
+            command, env=env, cwd=folder, check=True, stdout=subprocess.PIPE, text=True
+        )
+    return done.stdout
+
+
+def job(url: str, rows: int, width: int, *, hooked: bool) -> dict[str, list[int]]:
+    """Run one job; returns its timings in nanoseconds."""
+    out = run([JOB, str(rows), str(width), "hook" if hooked else "bare"], url)
+    found: dict[str, list[int]] = json.loads(out.splitlines()[0])
+    return found
+
+
+def main() -> int:
+    """Measure and print; status 1 when the budget for 10 scalars is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=3000)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1, 10, 50, 200])
+    chosen = parser.parse_args()
+    receiver = Receiver()
+    print("us added by the tap alone, in a loop (best of 15 x 200 rows)")
+    kept = True
+    for line in run([HOT, *map(str, chosen.sizes)], receiver.url).splitlines():
+        width, spent = line.split()
+        print(f"        {width:>7}  {float(spent):6.2f}")
+        kept = kept and (width != "10" or float(spent) <= BUDGET_US["p50"])
+    print("us per call in jobs   added by us              run.log with / without")
+    print("server  scalars     p50    p99  p99.9        p50         p99           p99.9")
+    for state in ("up", "down", "hangs"):
+        receiver.answer = accept if state == "up" else lambda _request: "stall"
+        url = "http://127.0.0.1:9/api/v1" if state == "down" else receiver.url
+        for width in chosen.sizes:
+            bare = quantiles(job(url, chosen.rows, width, hooked=False)["whole"])
+            timed = job(url, chosen.rows, width, hooked=True)
+            ours, whole = quantiles(timed["added"]), quantiles(timed["whole"])
+            cells = " ".join(f"{ours[name]:6.1f}" for name in ours)
+            both = "  ".join(f"{whole[name]:6.0f}/{bare[name]:<6.0f}" for name in ours)
+            print(f"{state:7} {width:7}  {cells}   {both}", flush=True)
+            if width == 10:
+                kept = kept and all(ours[name] <= BUDGET_US[name] for name in ("p99", "p99.9"))
+    receiver.close()
+    print(f"budget for 10 scalars {BUDGET_US}: {'kept' if kept else 'MISSED'}")
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
