@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple
 
 from primus_lens_wandb_exporter import __version__, _health, _transport
 from primus_lens_wandb_exporter._unspool import Record
@@ -24,7 +24,6 @@ class Addressee(NamedTuple):
     opening: str
     attempt: float
     place: dict[str, Any]
-    allowed_config: Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class Outcome:
@@ -150,8 +149,6 @@ def metrics_body(to: Addressee, records: Sequence[Record], **more: Any) -> bytes
         facts.update(record.facts or {})
         definitions.update((said["name"], said) for said in record.definitions)
     if facts:
-        if "config" in facts:
-            facts["config"] = to.allowed_config(facts["config"])
         facts["attempt"] = to.attempt
         fields["run"] = {**facts, **to.place} if "state" in facts else facts
     if definitions:

@@ -10,7 +10,7 @@ import json
 import time
 from typing import Any, Optional
 
-from primus_lens_wandb_exporter import _frames, _guard, _points
+from primus_lens_wandb_exporter import _frames, _guard, _points, _run_facts
 
 _ROW = _guard.guard("disabled_row")
 
@@ -47,8 +47,7 @@ def _tap_run(process: Any, run: Any) -> None:
     config = {}
     with _guard.guard("disabled_config"):
         config = json.loads(json.dumps(dict(run.config), default=str))
-    facts = {"state": "running", "started_at": time.time(), "config": config}
-    recorder.fact(_frames.PLAIN_RUN, json.dumps(facts).encode())
+    recorder.fact(_frames.RUN, _run_facts.of_disabled_run(config, time.time()))
     _wrap(run, "log", recorder)
     original_finish = run.finish
 

@@ -17,12 +17,12 @@ PAYLOAD_LIMIT = 64 << 20  # a length beyond this is damage, not a row
 
 HEAD = 0  # JSON: whose stream this is; opens each segment; its seq is the first record's
 ROW = 1  # wandb's PartialHistoryRequest; step is resolved
-RUN = 2  # wandb's RunRecord
-CONFIG = 3  # wandb's ConfigRecord
+RUN = 2  # JSON: {"facts", "config"}: what the run is, its config's changes; allow-listed
+CONFIG = 3  # JSON: {"update", "remove"}: changes of the config; allow-listed
 METRIC = 4  # wandb's MetricRecord
 EXIT = 5  # wandb's RunExitRecord
 PLAIN_ROW = 6  # JSON: {"at", "values"}: a row of a disabled run
-PLAIN_RUN = 7  # JSON: the facts of a disabled run
+SUMMARY = 7  # JSON: numbers of the run's summary by name
 STATE = 8  # JSON: what the reader must know after a segment that is deleted; not a record
 METRIC_BEFORE_CORE = 9  # wandb's MetricRecord before 0.18: a step metric has no value at first
 

@@ -20,14 +20,21 @@ from primus_lens_wandb_exporter import (
     _frames,
     _guard,
     _process,
+    _run_facts,
     _tensorboard,
 )
 
 _RECORDS = {
     "_publish_run": _frames.RUN,
     "_publish_config": _frames.CONFIG,
+    "_publish_summary": _frames.SUMMARY,
     "_publish_metric": _frames.METRIC,
     "_deliver_exit": _frames.EXIT,
+}
+_PAYLOADS: dict[int, Callable[[Any], bytes]] = {
+    _frames.RUN: _run_facts.of_run,
+    _frames.CONFIG: _run_facts.of_config,
+    _frames.SUMMARY: _run_facts.of_summary,
 }
 _ROW = _guard.guard("row")
 _FACT = _guard.guard("fact")
@@ -134,7 +141,13 @@ def _row_tap(process: Any) -> Callable[[Any], Any]:
     return wrap
 
 
+def _serialized(message: Any) -> bytes:
+    return bytes(message.SerializeToString())
+
+
 def _fact_tap(process: Any, kind: int) -> Callable[[Any], Any]:
+    payload_of = _PAYLOADS.get(kind, _serialized)
+
     def wrap(original: Any) -> Any:
         def tapped(self: Any, *args: Any, **kwargs: Any) -> Any:
             with _FACT:
@@ -143,7 +156,7 @@ def _fact_tap(process: Any, kind: int) -> Callable[[Any], Any]:
                 if recorder is not None and kind == _frames.EXIT:
                     process.run_ended(recorder, message.exit_code)
                 elif recorder is not None:
-                    recorder.fact(kind, message.SerializeToString())
+                    recorder.fact(kind, payload_of(message))
             return original(self, *args, **kwargs)
 
         return tapped

@@ -15,6 +15,7 @@ from primus_lens_wandb_exporter import (
     _guard,
     _identity,
     _recorder,
+    _run_facts,
     _sender,
     _settings,
     _spool,
@@ -68,7 +69,7 @@ class Process:
         recorder = self.open(run_id, owned=True)
         if recorder is not None:
             recorder.step = run.starting_step
-            recorder.fact(_frames.RUN, run.SerializeToString())
+            recorder.fact(_frames.RUN, _run_facts.of_run(run))
 
     def open(self, run_id: str, *, owned: bool) -> Optional[_recorder.Recorder]:
         """Open a new stream for a run; None when nothing wants its rows."""

@@ -16,7 +16,6 @@ from primus_lens_wandb_exporter import (
     _adopt,
     _delivery,
     _detection,
-    _evidence,
     _guard,
     _health,
     _identity,
@@ -65,7 +64,7 @@ class LiveSource:
 def probe(transport: _transport.Transport, identity: _identity.Identity) -> _transport.Verdict:
     """Post a report without points, as the specification's connectivity check does."""
     opening = _delivery.opening(identity.address(), "doctor")
-    to = _delivery.Addressee("", opening, 0.0, {}, _evidence.allowed_config)
+    to = _delivery.Addressee("", opening, 0.0, {})
     return transport.post("/wandb/metrics", _delivery.metrics_body(to, []))
 
 
@@ -245,7 +244,6 @@ class Sender:
                 _delivery.opening(identity.address(), feed.head["run_id"]),
                 feed.head.get("opened_at", 0.0),
                 identity.place(),
-                _evidence.allowed_config,
             )
         return found
 

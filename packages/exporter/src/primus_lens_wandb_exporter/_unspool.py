@@ -11,9 +11,6 @@ from typing import Any, NamedTuple, Optional
 from primus_lens_wandb_exporter import _frames, _points, _protobuf
 
 # Field numbers of wandb_internal.proto.
-_RUN_TEXTS = {2: "entity", 3: "project", 6: "group", 7: "job_type", 8: "name", 13: "hostname"}
-_RUN_CONFIG, _RUN_TAGS, _RUN_STARTED = 4, 10, 17
-_CONFIG_UPDATE, _CONFIG_REMOVE, _VALUE_JSON = 1, 2, 16
 _METRIC_OPTIONS, _METRIC_GOAL, _METRIC_CONTROL = 6, 8, 9
 _FIRST_VALUES = {_frames.METRIC: "0", _frames.METRIC_BEFORE_CORE: ""}  # of a step metric
 _GOALS = {1: "minimize", 2: "maximize"}
@@ -33,14 +30,15 @@ class Record(NamedTuple):
 class Reading:
     """What is remembered between the frames of a stream.
 
-    config: the run's whole configuration. definitions: metric or glob name -> what define_metric
-    said. latest: last value of each step metric, "" while there is none. row, row_step, row_at: the
-    row that is not complete yet.
+    config, summary: all that was said of each. definitions: metric or glob name -> what
+    define_metric said. latest: last value of each step metric, "" while there is none. row,
+    row_step, row_at: the row that is not complete yet.
     """
 
     def __init__(self, kept: Optional[dict[str, Any]] = None) -> None:
         kept = kept or {}
         self.config: dict[str, Any] = kept.get("config", {})
+        self.summary: dict[str, Any] = kept.get("summary", {})
         self.definitions: dict[str, dict[str, Any]] = kept.get("definitions", {})
         self.latest: dict[str, str] = kept.get("latest", {})
         self.row: dict[str, str] = kept.get("row", {})
@@ -54,6 +52,7 @@ class Reading:
         """Return all of it as plain JSON."""
         return {
             "config": self.config,
+            "summary": self.summary,
             "definitions": self.definitions,
             "latest": self.latest,
             "row": self.row,
@@ -79,13 +78,13 @@ class Reading:
         facts: Optional[dict[str, Any]] = None
         definitions: list[dict[str, Any]] = []
         if frame.kind == _frames.RUN:
-            facts = self._run_facts(frame.payload)
-        elif frame.kind == _frames.PLAIN_RUN:
-            facts = json.loads(frame.payload)
-            self.config = facts.get("config", {})
+            said = json.loads(frame.payload)
+            facts = {**said["facts"], "config": self._configure(said["config"])}
         elif frame.kind == _frames.CONFIG:
-            self._configure(frame.payload)
-            facts = {"config": self.config}
+            facts = {"config": self._configure(json.loads(frame.payload))}
+        elif frame.kind == _frames.SUMMARY:
+            self.summary = {**self.summary, **json.loads(frame.payload)}
+            facts = {"summary": self.summary}
         elif frame.kind in _FIRST_VALUES:
             definitions = [self._define(frame.payload, _FIRST_VALUES[frame.kind])]
         elif frame.kind == _frames.EXIT:
@@ -181,41 +180,13 @@ class Reading:
             self.definitions[name] = said
         return {"name": name, **{k: v for k, v in said.items() if k != "step_sync"}}
 
-    def _run_facts(self, payload: bytes) -> dict[str, Any]:
-        found = _protobuf.table(payload)
-        facts: dict[str, Any] = {"state": "running"}
-        for number, field in _RUN_TEXTS.items():
-            text = _text(found, number)
-            if text:
-                facts[field] = text
-        tags = [_protobuf.text(tag) for tag in found.get(_RUN_TAGS, [])]
-        if tags:
-            facts["tags"] = tags
-        started = _protobuf.table(_bytes(found, _RUN_STARTED))
-        if started:
-            seconds = int(started.get(1, [0])[-1]) + int(started.get(2, [0])[-1]) / 1e9
-            facts["started_at"] = seconds
-        self._configure(_bytes(found, _RUN_CONFIG))
-        facts["config"] = self.config
-        return facts
-
-    def _configure(self, payload: bytes) -> None:
-        found = _protobuf.table(payload)
+    def _configure(self, changes: dict[str, Any]) -> dict[str, Any]:
         self.config = json.loads(json.dumps(self.config))
-        for item in found.get(_CONFIG_UPDATE, []):
-            path, text = _config_item(item)
-            _put(self.config, path, json.loads(text) if text else None)
-        for item in found.get(_CONFIG_REMOVE, []):
-            path, _ = _config_item(item)
-            if path:
-                self.config.pop(path[0], None)
-
-
-def _config_item(item: Any) -> tuple[list[str], str]:
-    found = _protobuf.table(item)
-    key = _text(found, 1)
-    path = [key] if key else [_protobuf.text(part) for part in found.get(2, [])]
-    return path, _text(found, _VALUE_JSON)
+        for path, value in changes["update"]:
+            _put(self.config, path, value)
+        for name in changes["remove"]:
+            self.config.pop(name, None)
+        return self.config
 
 
 def _put(into: dict[str, Any], path: list[str], value: Any) -> None:

@@ -52,6 +52,7 @@ class RunFacts(msgspec.Struct, omit_defaults=True):
     tags: list[str] | None = None
     config: dict[str, Any] | None = None
     attempt: Timestamp | None = None
+    summary: dict[str, Any] | None = None
     started_at: Timestamp | None = None
     ended_at: Timestamp | None = None
     state: Literal["running", "finished", "failed", "crashed"] | None = None

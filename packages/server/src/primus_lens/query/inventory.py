@@ -9,7 +9,17 @@ from primus_lens.store import detections, inventory
 from primus_lens.store.database import Database
 
 SHOWN_VALUES = 6  # latest values in a list of workloads
-_OF_A_RUN = ("name", "project", "group", "job_type", "state", "exit_code", "config", "tags")
+_OF_A_RUN = (
+    "name",
+    "project",
+    "group",
+    "job_type",
+    "state",
+    "exit_code",
+    "config",
+    "summary",
+    "tags",
+)
 
 
 async def workloads(
