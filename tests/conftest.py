@@ -3,18 +3,25 @@
 import asyncio
 import tempfile
 import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 from serving import NO_SELF_METRICS, UP_WITHIN_S, Server
 
+from primus_lens.store import tokens
 from primus_lens.store.database import Database
 from primus_lens.store.embedded import EmbeddedPostgres
 
-NEEDS = {"database_dsn": "pg", "server": "server", "make_server": "server"}
+NEEDS = {
+    "database_dsn": "pg",
+    "server": "server",
+    "guarded_server": "server",
+    "make_server": "server",
+}
 
 
 def pytest_collection_modifyitems(items):
@@ -94,6 +101,31 @@ def server(open_directory, postgres) -> Iterator[Server]:
     running.dsn = dsn
     yield running
     assert running.stop() == 0, running.log.read_text()
+
+
+@pytest.fixture(scope="session")
+def guarded_server(open_directory, postgres) -> Iterator[Server]:
+    """The session's server that asks for tokens, also on an external PostgreSQL."""
+    asyncio.run(_execute(postgres, "CREATE DATABASE lens_guarded"))
+    config = open_directory / "guarded.yaml"
+    dsn = _named(postgres, "lens_guarded")
+    config.write_text(f"{NO_SELF_METRICS}database: {{dsn: '{dsn}'}}\naccess: {{required: true}}\n")
+    running = Server(open_directory / "guarded", "--config", str(config)).start()
+    running.dsn = dsn
+    yield running
+    assert running.stop() == 0, running.log.read_text()
+
+
+@pytest.fixture
+def make_token(guarded_server) -> Callable[..., str]:
+    """Makes tokens of the server that asks for them: scopes, and what store/tokens takes."""
+
+    def make(*scopes: str, **more: object) -> str:
+        return guarded_server.at_database(
+            lambda database: tokens.create(database, scopes=scopes, now=time.time(), **more)
+        )
+
+    return make
 
 
 @pytest.fixture

@@ -8,11 +8,17 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import asyncpg
 import httpx
 import pytest
+
+from primus_lens.store.database import Database
+
+T = TypeVar("T")
 
 UP_WITHIN_S = 60
 NO_SELF_METRICS = "metrics: {prometheus: {enabled: false}}\n"
@@ -80,6 +86,19 @@ class Server:
             return rows
 
         return asyncio.run(fetch())
+
+    def at_database(self, work: Callable[[Database], Awaitable[T]]) -> T:
+        """What some work of a store module returns, done beside the session's server."""
+
+        async def done():
+            database = Database(self.dsn, pool_size=1)
+            await database.open(migrate=False)
+            try:
+                return await work(database)
+            finally:
+                await database.close()
+
+        return asyncio.run(done())
 
     def points(self, workload: str, **parameters: object) -> dict[tuple[str, int], object]:
         """All points of a workload as the API tells them: (name, step) to value."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Literal
@@ -16,12 +17,14 @@ from primus_lens.ingest import parked
 from primus_lens.ingest.evidence import EvidenceIntake
 from primus_lens.ingest.intake import Intake
 from primus_lens.model import errors
-from primus_lens.routes import operations, wandb_v1, workload_metrics
+from primus_lens.routes import operations, session, wandb_v1, workload_metrics
 from primus_lens.routes.application import application
 from primus_lens.selfmetrics import SelfMetrics
 from primus_lens.settings import DatabaseSettings, Settings
+from primus_lens.store import embedded_directory
 from primus_lens.store.database import Database
 from primus_lens.store.embedded import EmbeddedPostgres
+from primus_lens.store.tokens import TokenBook
 from primus_lens.web import pages
 
 log = logging.getLogger(__name__)
@@ -29,21 +32,26 @@ log = logging.getLogger(__name__)
 Role = Literal["processor", "api", "all"]
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_SOCKET_WITHIN_S = 60.0  # how long a PostgreSQL that somebody else just started may take
 _ATTACH_EVERY_S = 2.0  # how soon points of a new pod appear once the pod is known
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, role: Role) -> AsyncIterator[FastAPI]:
+async def running(
+    settings: Settings, role: Role, *, insecure: bool, make_token: str
+) -> AsyncIterator[FastAPI]:
     """The application of a role with everything behind it started; stopped on leaving.
 
+    insecure: let other machines in without tokens. make_token: the command to advise.
     Raises ConfigError when the machine or the configuration does not allow it.
     """
     async with contextlib.AsyncExitStack() as stack:
         dsn = await _postgres(settings.database, stack)
         # Ingest has connections of its own: slow readers must not keep reports waiting.
         database = await _database(dsn, stack, pool_size=settings.database.pool_size)
+        book = await _tokens(settings, database, insecure=insecure, make_token=make_token)
         routers = [operations.router(database.is_reachable)]
-        routes = []
+        routes, open_routes = [], []
         counters = SelfMetrics()
         if role in {"processor", "all"}:
             routes += (await _processor(settings, database, counters, stack)).routes()
@@ -56,11 +64,58 @@ async def running(settings: Settings, role: Role) -> AsyncIterator[FastAPI]:
             routers.append(
                 workload_metrics.WorkloadMetrics(clusters, settings.api.cluster).router()
             )
-            routes += pages.routes()
+            open_routes = [*pages.routes(), *session.routes(book)]
         _serve_self_metrics(settings, counters, stack)
         yield application(
-            routers=routers, routes=routes, loopback_only=settings.server.host in LOOPBACK
+            routers=routers,
+            routes=routes,
+            open_routes=open_routes,
+            book=book,
+            # Where tokens are asked for, a name that leads here gives nobody anything.
+            loopback_only=book is None and settings.server.host in LOOPBACK,
         )
+
+
+async def _tokens(
+    settings: Settings, database: Database, *, insecure: bool, make_token: str
+) -> TokenBook | None:
+    """The tokens to ask for, None where none is needed. Raises ConfigError where none exists."""
+    beyond = settings.server.host not in LOOPBACK
+    if not settings.access.required and (insecure or not beyond):
+        return None
+    book = TokenBook(database)
+    if beyond and not await book.has_working(time.time()):
+        raise errors.ConfigError(
+            f"{settings.server.host} is reachable from other machines and no token exists; make "
+            f"one with `{make_token}`, or say --insecure if the network is trusted"
+        )
+    return book
+
+
+@contextlib.asynccontextmanager
+async def database_for_command(settings: DatabaseSettings) -> AsyncIterator[Database]:
+    """The configured database, beside a server that runs or without one.
+
+    An embedded PostgreSQL that a server runs is used through its socket; else it is started for
+    the moment.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            dsn = await _postgres(settings, stack)
+        except embedded_directory.DirectoryInUse:
+            dsn = await _dsn_of_running(data_directory(settings).expanduser().resolve())
+        yield await _database(dsn, stack, pool_size=1)
+
+
+async def _dsn_of_running(root: Path) -> str:
+    deadline = time.monotonic() + _SOCKET_WITHIN_S
+    while (socket_directory := embedded_directory.socket_of_running(root)) is None:
+        if time.monotonic() > deadline:
+            raise errors.ConfigError(
+                f"the data directory {root} is in use, but no PostgreSQL has come up in it"
+            )
+        await asyncio.sleep(0.1)  # its server is starting it
+    return embedded_directory.dsn(socket_directory)
 
 
 async def _postgres(settings: DatabaseSettings, stack: contextlib.AsyncExitStack) -> str:

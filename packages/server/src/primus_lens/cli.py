@@ -6,17 +6,18 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import click
 import msgspec
 import uvicorn
+from fastapi import FastAPI
 
 import primus_lens
-from primus_lens import assembly, logs, settings
-from primus_lens.assembly import LOOPBACK, Role
+from primus_lens import assembly, logs, settings, token_commands
+from primus_lens.assembly import Role
 from primus_lens.model import errors
 
 log = logging.getLogger(__name__)
@@ -30,13 +31,16 @@ def main() -> None:
     """Primus Lens: what every training job of a fleet logs to Weights & Biases."""
 
 
+main.add_command(token_commands.token)
+
+
 @main.command()
 @click.option("--config", type=click.Path(path_type=Path), help="The configuration file (YAML).")
 @click.option("--role", type=click.Choice(["processor", "api", "all"]), default="all")
 @click.option("--host", help="Address to listen on. [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0: any. [default: 8080]")
 @click.option("--data-dir", help="Where the embedded PostgreSQL keeps its data.")
-@click.option("--insecure", is_flag=True, help="Listen beyond this machine without tokens.")
+@click.option("--insecure", is_flag=True, help="Let other machines in without tokens.")
 def serve(
     config: Path | None,
     role: Role,
@@ -47,22 +51,16 @@ def serve(
     insecure: bool,
 ) -> None:
     """Run the service until it is told to stop."""
-    try:
+    with token_commands.refusals_in_words():
         chosen = _with_options(settings.load(config), host, port, data_dir)
         logs.configure(chosen.log.level)
-        if chosen.server.host not in LOOPBACK and not insecure:
-            raise errors.ConfigError(
-                f"{chosen.server.host} is reachable from other machines and this version has no "
-                "tokens yet; listen on 127.0.0.1, or say --insecure if the network is trusted"
-            )
         with (
             contextlib.closing(_listen(chosen.server)) as listening,
             asyncio.Runner(loop_factory=_loop_factory()) as runner,
         ):
-            runner.run(_serve(chosen, role, listening))
-    except errors.LensError as error:
-        click.echo(f"primus-lens: {error.message}", err=True)
-        sys.exit(2)
+            make_token = token_commands.advice(config, data_dir)
+            application = assembly.running(chosen, role, insecure=insecure, make_token=make_token)
+            runner.run(_serve(application, role, listening))
 
 
 def _with_options(
@@ -89,11 +87,13 @@ def _listen(server: settings.ServerSettings) -> socket.socket:
         ) from error
 
 
-async def _serve(chosen: settings.Settings, role: Role, listening: socket.socket) -> None:
+async def _serve(
+    application: AbstractAsyncContextManager[FastAPI], role: Role, listening: socket.socket
+) -> None:
     stopping = _Stopping()
     stopping.watch()
     with contextlib.suppress(asyncio.CancelledError):
-        async with assembly.running(chosen, role) as app:
+        async with application as app:
             server = _Server(
                 uvicorn.Config(
                     app,

@@ -30,6 +30,12 @@ class ServerSettings(Group, frozen=True):
     port: int = 8080
 
 
+class AccessSettings(Group, frozen=True):
+    """Who may ask. required: ask for tokens even on loopback; any other address asks anyway."""
+
+    required: bool = False
+
+
 class DatabaseSettings(Group, frozen=True):
     """Which PostgreSQL holds the data.
 
@@ -107,6 +113,7 @@ class Settings(Group, frozen=True):
     """The whole file. clusters: names of further data planes, each with its DSN, for reading."""
 
     server: ServerSettings = ServerSettings()
+    access: AccessSettings = AccessSettings()
     database: DatabaseSettings = DatabaseSettings()
     wandb: WandbSettings = WandbSettings()
     metrics: MetricsSettings = MetricsSettings()

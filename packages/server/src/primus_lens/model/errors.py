@@ -13,6 +13,8 @@ LensError
 │  ├─ PartlyKnown      some of these records are stored already
 │  ├─ UnknownCluster   no such data plane
 │  ├─ NotKnown         a reader asks for something that is not there
+│  ├─ TokenRefused     no token, or none that works
+│  ├─ ScopeMissing     the token is not for this
 │  └─ BadQuery         a reader's parameter is wrong
 ├─ TryLater            our state: carries retry_after_s
 │  ├─ IntakeFull       too much is waiting to be stored
@@ -127,6 +129,22 @@ class NotKnown(Rejected):
     """A reader named something of which nothing is stored."""
 
     code = "not_known"
+
+
+class TokenRefused(Rejected):
+    """A request without a token, or with one that does not work."""
+
+    code = "token_refused"
+
+
+class ScopeMissing(Rejected):
+    """The token works, but not for this. needed: the scope it lacks."""
+
+    code = "scope_missing"
+
+    def __init__(self, message: str, needed: str) -> None:
+        super().__init__(message)
+        self.needed = needed
 
 
 class BadQuery(InvalidField):

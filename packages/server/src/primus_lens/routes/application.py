@@ -12,16 +12,24 @@ from starlette.routing import BaseRoute
 import primus_lens
 from primus_lens.model import errors
 from primus_lens.routes import openapi, problems, wandb_v1
+from primus_lens.routes.access import AccessCheck
 from primus_lens.routes.host_check import LoopbackHostCheck
+from primus_lens.store.tokens import TokenBook
 
 
 def application(
-    *, routers: Sequence[APIRouter], routes: Sequence[BaseRoute], loopback_only: bool
+    *,
+    routers: Sequence[APIRouter],
+    routes: Sequence[BaseRoute],
+    open_routes: Sequence[BaseRoute] = (),
+    book: TokenBook | None,
+    loopback_only: bool,
 ) -> FastAPI:
     """An application that answers these routes.
 
-    routes: plain Starlette ones, the ingest endpoints and pages. loopback_only: refuse requests
-    that name another host than this machine's loopback.
+    routes: plain Starlette ones, the ingest endpoints. open_routes: the pages and the sign-in,
+    for which nobody is asked for a token. book: the tokens; None where none is needed.
+    loopback_only: refuse requests that name another host than this machine's loopback.
     """
     app = FastAPI(
         title="Primus Lens",
@@ -33,13 +41,15 @@ def application(
     )
     for router in routers:
         app.include_router(router)
-    app.router.routes.extend(routes)
+    app.router.routes.extend([*routes, *open_routes])
     app.add_exception_handler(errors.LensError, problems.on_lens_error)
     app.add_exception_handler(RequestValidationError, _on_bad_query)
     app.add_exception_handler(HTTPException, problems.on_http_exception)
     app.add_exception_handler(Exception, problems.on_defect)
     # Level 1: a third of the bytes of a chart's columns for a few milliseconds.
     app.add_middleware(GZipMiddleware, minimum_size=4096, compresslevel=1)
+    if book is not None:
+        app.add_middleware(AccessCheck, book=book, open_routes=open_routes)
     if loopback_only:
         app.add_middleware(LoopbackHostCheck)
     paths = {getattr(route, "path", "") for route in routes}

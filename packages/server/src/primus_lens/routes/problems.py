@@ -16,6 +16,8 @@ _STATUS: dict[type[errors.LensError], int] = {
     errors.MalformedBody: 400,
     errors.UnknownWorkload: 400,
     errors.BadQuery: 400,
+    errors.TokenRefused: 401,
+    errors.ScopeMissing: 403,
     errors.UnknownCluster: 404,
     errors.NotKnown: 404,
     errors.PartlyKnown: 409,
@@ -27,6 +29,8 @@ _STATUS: dict[type[errors.LensError], int] = {
     errors.TryLater: 503,
     errors.LensError: 500,
 }
+
+_CHALLENGE = 'Bearer realm="primus-lens"'  # RFC 6750, section 3
 
 
 def json_response(
@@ -53,6 +57,11 @@ def response(error: errors.LensError) -> Response:
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, errors.PartlyKnown):
         document["accepted"] = error.accepted
+    if isinstance(error, errors.TokenRefused):
+        headers["WWW-Authenticate"] = _CHALLENGE
+    if isinstance(error, errors.ScopeMissing):
+        wanted = f'error="insufficient_scope", scope="{error.needed}"'
+        headers["WWW-Authenticate"] = f"{_CHALLENGE}, {wanted}"
     return json_response(document, status_of(error), headers)
 
 

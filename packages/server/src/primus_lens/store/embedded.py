@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
-from urllib.parse import quote
 
 import asyncpg
 
@@ -119,8 +118,7 @@ class _Supervisor:
         directory = embedded_directory.claim(root)
         try:
             programs = await _in_thread(_prepare, directory, settings)
-            host = quote(str(directory.socket_directory), safe="/")
-            self.dsn = f"postgresql:///{DATABASE}?host={host}&port={PORT}&user={USER}"
+            self.dsn = embedded_directory.dsn(directory.socket_directory)
             await self._keep_alive(directory, programs)
         except OSError as error:
             raise StoreUnavailable(f"PostgreSQL in {root} cannot be run: {error}") from error

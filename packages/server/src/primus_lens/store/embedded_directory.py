@@ -17,6 +17,7 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 from primus_lens.model.errors import ConfigError, StoreUnavailable
 from primus_lens.store import embedded_processes
@@ -33,6 +34,10 @@ _NOT_CONTENT = {"lost+found"}  # an empty volume's own
 _SOCKET_PATH_BYTES = 100  # sockaddr_un holds 108, and PostgreSQL adds ".lock" for a file beside it
 _PLAIN_PATH = re.compile(r"/[\w./+-]*", re.ASCII)  # commas, quotes and @ mean something in a DSN
 _LOG_BYTES = 16 << 20  # two files of this size are kept
+
+
+class DirectoryInUse(ConfigError):
+    """Another server owns the directory."""
 
 
 class ClusterDirectory:
@@ -249,7 +254,7 @@ def _lock(root: Path, account: Account) -> int:
     except BlockingIOError as error:
         holder = os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
         os.close(descriptor)
-        raise ConfigError(
+        raise DirectoryInUse(
             f"the data directory {root} is in use by process {holder}; stop that server first, "
             "or give this one a directory of its own"
         ) from error
@@ -257,6 +262,20 @@ def _lock(root: Path, account: Account) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def dsn(socket_directory: Path) -> str:
+    """Where clients of the PostgreSQL with this socket connect."""
+    host = quote(str(socket_directory), safe="/")
+    return f"postgresql:///{DATABASE}?host={host}&port={PORT}&user={USER}"
+
+
+def socket_of_running(root: Path) -> Path | None:
+    """Where the socket of the PostgreSQL is that runs in a directory; None while none does."""
+    with contextlib.suppress(FileNotFoundError, IndexError):
+        # Its line 5, once it is written: the server knows best whether it had to be elsewhere.
+        return Path((root / "postgres" / "postmaster.pid").read_text().splitlines()[4])
+    return None
 
 
 def _socket_directory(cluster: Path, account: Account) -> Path:
