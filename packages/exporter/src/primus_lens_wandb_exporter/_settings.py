@@ -4,13 +4,16 @@ A value that cannot be read leaves the default in force and is noted, never rais
 """
 
 import os
+import re
 import tempfile
+import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Callable, Optional, TypeVar
 
 DEFAULT_BASE_URL = "http://primus-lens-telemetry-processor:8080/api/v1"
 
+_WHOLE = re.compile(r"-?[0-9]{1,18}").fullmatch  # what fits the protocol's integers
 _T = TypeVar("_T")
 
 
@@ -100,7 +103,7 @@ def integer(env: Mapping[str, str], *names: str) -> Optional[int]:
     """Return the first of these variables that is a whole number, None if none is."""
     for name in names:
         text = env.get(name, "").strip()
-        if text.lstrip("-").isdecimal():
+        if _WHOLE(text):
             return int(text)
     return None
 
@@ -131,4 +134,7 @@ def _seconds(text: str) -> float:
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError(f"{text!r} does not start with http:// or https://")
+    parts = urllib.parse.urlsplit(text)
+    if not parts.hostname or parts.port == 0:  # an unreadable port raises by itself
+        raise ValueError(f"{text!r} names no server")
     return text.rstrip("/")
