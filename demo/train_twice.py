@@ -49,5 +49,6 @@ def train(api):
 
 
 if __name__ == "__main__":
-    base = os.environ.get("PRIMUS_LENS_API_BASE_URL", "http://127.0.0.1:8080/api/v1")
+    here = f"http://127.0.0.1:{os.environ.get('PORT', '8080')}/api/v1"
+    base = os.environ.get("PRIMUS_LENS_API_BASE_URL", here)
     print(f"{base.removesuffix('/api/v1')}/workloads/{train(base)}")
