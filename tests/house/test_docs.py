@@ -191,8 +191,9 @@ def test_files_named_on_the_way_of_a_point_exist():
 
 
 def test_every_room_is_in_the_architecture():
-    """No module of the server is missing from the map."""
+    """No module of either package is missing from the map."""
     text = (DOCS / "ARCHITECTURE.md").read_text()
     server = ROOT / "packages" / "server" / "src" / "primus_lens"
-    names = {path.name for path in server.rglob("*.py")} - {"__init__.py", "__main__.py"}
+    modules = [*server.rglob("*.py"), *EXPORTER.rglob("*.py")]
+    names = {path.name for path in modules} - {"__init__.py", "__main__.py"}
     assert sorted(name for name in names if name not in text) == []
