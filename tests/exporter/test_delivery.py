@@ -9,7 +9,9 @@ import pytest
 from receiver import accept, refuse
 
 from primus_lens_wandb_exporter import (
+    _filesystem,
     _frames,
+    _health,
     _identity,
     _recorder,
     _sender,
@@ -487,3 +489,81 @@ def test_rows_logged_while_sending_are_all_sent(tmp_path, receiver):
     bench.settle()
     assert sorted(steps(receiver)) == list(range(1000))
     bench.die()
+
+
+def test_a_remote_folder_is_left_to_the_sender(tmp_path, receiver, monkeypatch):
+    """On a network file system logging touches no file; the sender writes, and rows arrive."""
+    monkeypatch.setattr(_filesystem, "is_local", lambda _folder: False)
+    bench = Bench(tmp_path, receiver.url)
+    recorder = bench.stream()
+    log(recorder, 0, 100)
+    assert list(tmp_path.iterdir()) == []
+    bench.settle()
+    assert steps(receiver) == list(range(100))
+    assert len(list(tmp_path.glob("primus-lens-*/s1/*.seg"))) == 1
+    bench.die()
+
+
+def test_a_remote_folder_that_hangs_costs_bounded_memory(tmp_path, receiver, monkeypatch):
+    """When nothing is written any more, what is queued stays bounded and the rest is a gap."""
+    monkeypatch.setattr(_filesystem, "is_local", lambda _folder: False)
+    monkeypatch.setattr(_spool, "MEMORY_BYTES", 4000)
+    bench = Bench(tmp_path, receiver.url)
+    recorder = bench.stream()
+    log(recorder, 0, 20)
+    with pytest.raises(OSError, match="does not keep up"):
+        log(recorder, 20, 100)
+    bench.settle()
+    log(recorder, 200, 201)
+    bench.settle()
+    (gap,) = receiver.gaps()
+    assert gap["reason"] == "spool_full"
+    assert len(steps(receiver)) + gap["last"] - gap["first"] + 1 == recorder.spool.seq
+    bench.die()
+
+
+MOUNTS = """\
+22 1 259:1 / / rw,relatime - ext4 /dev/root rw
+30 22 0:30 / /mnt rw - nfs4 server:/export rw
+31 30 0:31 / /mnt/fast rw - xfs /dev/nvme0 rw
+32 22 0:32 / /with\\040blank rw - fuse.juicefs jfs rw
+33 22 0:33 / /home rw - fuse.fuse-overlayfs overlay rw
+34 22 0:34 / /mnt2 rw - lustre mds:/x rw
+"""
+
+
+@pytest.mark.parametrize(
+    "folder, local",
+    [
+        ("/opt/x", True),
+        ("/mnt/x/y", False),
+        ("/mnt", False),
+        ("/mnt/fast/x", True),
+        ("/with blank/x", False),
+        ("/home/me", True),
+        ("/mnt2/x", False),
+        ("/mnt3", True),
+    ],
+)
+def test_the_mount_table_tells_what_is_local(tmp_path, folder, local):
+    """The innermost mount decides, and the folder itself is never touched."""
+    (tmp_path / "mounts").write_text(MOUNTS)
+    assert _filesystem.is_local(folder, str(tmp_path / "mounts")) is local
+
+
+def test_without_a_mount_table_folders_count_as_local(tmp_path):
+    """Where there is no /proc the plain way is taken."""
+    assert _filesystem.is_local("/x", str(tmp_path / "none")) is True
+
+
+def test_names_without_a_place_are_counted(bench, receiver):
+    """A point whose name the protocol refuses is counted and told with the next facts."""
+    recorder = bench.stream()
+    payload = json.dumps({"at": 1.0, "values": {"x" * 300: 1, "good": 2}}).encode()
+    before = _health.counts.get("dropped_name", 0)
+    recorder.place(_frames.PLAIN_ROW, None, payload, flush=True)
+    recorder.end(0)
+    bench.settle()
+    assert [point["name"] for point in receiver.points()] == ["good"]
+    told = receiver.metrics()[-1].body["exporter"]["dropped"]["dropped_name"]
+    assert told == _health.counts["dropped_name"] == before + 1

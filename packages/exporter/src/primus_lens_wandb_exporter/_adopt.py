@@ -59,6 +59,9 @@ class Orphan:
         lost = (found["seq"], first - 1) if first > found["seq"] else None
         return place, lost
 
+    def write_queued(self) -> None:
+        """Do nothing: the dead queue nothing."""
+
     def note(self, kept: dict[str, Any]) -> None:
         """Write what the next reader must know behind the last frame."""
         frame = _frames.encode(_frames.STATE, 0, kept["seq"], 0, json.dumps(kept).encode())

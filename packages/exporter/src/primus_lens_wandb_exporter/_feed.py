@@ -65,6 +65,8 @@ class Feed:
         self.facts: dict[str, Any] = {}
         self.rows: list[tuple[int, str, list[tuple[str, str]]]] = []
         self.keep_rows = False
+        self.hurt = False  # damage was met since the last record
+        self.again = False  # reading what was read before: nothing is counted twice
         self.synced_seq = 1
         self.damaged: Callable[[str, bytes], None] = lambda _name, _data: None
 
@@ -76,6 +78,7 @@ class Feed:
 
     def fill(self) -> bool:
         """Read on until a batch is full; True when it is, or when the segment has ended."""
+        self.source.write_queued()
         while True:
             segment = self._segment()
             if segment is None:
@@ -132,6 +135,7 @@ class Feed:
 
     def _take(self, segment: Any, start: int, data: bytes, item: Any) -> Optional[Record]:
         if isinstance(item, _frames.Damage):
+            self.hurt = True
             self.damaged(
                 f"{self.stream}-{segment.index}-{start + item.first}", data[item.first : item.last]
             )
@@ -142,7 +146,9 @@ class Feed:
         if item.kind in _NOT_RECORDS or item.seq < self.at.seq:
             return None
         if item.seq > self.at.seq:
-            self._gap(self.at.seq, item.seq - 1, "corrupt", None)
+            # Without damage in between these were never written: nothing took them any more.
+            self._gap(self.at.seq, item.seq - 1, "corrupt" if self.hurt else "spool_full", None)
+        self.hurt = False
         self.at = self.at._replace(seq=item.seq + 1)
         try:
             record = self.at.reading.record(item)
@@ -150,6 +156,9 @@ class Feed:
             self.damaged(f"{self.stream}-{item.seq}", item.payload)
             self._gap(item.seq, item.seq, "corrupt", None)
             return None
+        refused, self.at.reading.refused_names = self.at.reading.refused_names, 0
+        if refused and not self.again:
+            _health.add("dropped_name", refused)
         if record.facts:
             self.facts.update(record.facts)
         if record.row is not None and self.keep_rows:
@@ -183,6 +192,7 @@ class Feed:
             return None
         hole = self.holes.popleft()
         again = Feed(self.source, self.head, self.pause)
+        again.again = True
         again.at = hole.place._replace(reading=hole.place.reading.copy())
         records: list[Record] = []
         while not records or records[-1].seq < hole.last:
@@ -210,6 +220,8 @@ class Feed:
         gap: dict[str, Any] = {"first": first, "last": last, "reason": reason}
         if points is not None:
             gap["points"] = points
+        if self.again:
+            return
         self.gaps.append(gap)
         cause = {"spool_full": "dropped_full", "corrupt": "dropped_corrupt"}
         _health.add(cause.get(reason, "dropped_rejected"), last - first + 1)

@@ -40,6 +40,10 @@ class LiveSource:
         self.recorder = recorder
         self.segments = recorder.spool.segments
 
+    def write_queued(self) -> None:
+        """Write what the training thread may not write itself."""
+        self.recorder.spool.write_queued()
+
     def note(self, kept: dict[str, Any]) -> None:
         """Write what a later reader must know."""
         payload = json.dumps(kept).encode()

@@ -3,6 +3,10 @@
 A stream is what one process logs to one run: numbered frames in files of about 1 MiB. When the
 folder cannot be written (full, read-only, not ours) segments live in memory instead, so the job's
 rows still arrive while the process lives. When the stream is full its oldest segment goes.
+
+On a file system that is not local every touch may hang, so there the training thread only queues
+its frames and the sender's thread writes them; a sudden death then costs what was queued since the
+sender last looked, a quarter of a second.
 """
 
 import fcntl
@@ -11,7 +15,7 @@ import stat
 from collections import deque
 from typing import Optional
 
-from primus_lens_wandb_exporter import _errors, _frames
+from primus_lens_wandb_exporter import _errors, _filesystem, _frames
 
 SEGMENT_BYTES = 1 << 20
 MEMORY_BYTES = 16 << 20  # what a job whose disk is full can spare
@@ -80,17 +84,34 @@ class Spool:
         self._limit = limit_bytes
         self._segment_bytes = min(SEGMENT_BYTES, max(limit_bytes // 8, 4096))
         self._segment: Optional[Segment] = None  # the one that is written
+        self.remote = not _filesystem.is_local(folder)
+        self._queue: deque[tuple[bytes, int]] = deque()
+        self._queued = self._taken = 0  # bytes; each is counted by one thread alone
         self._lock_fd = -1
         self._made = 0
 
     def append(self, kind: int, flags: int, step: int, payload: bytes) -> None:
-        """Write one record; it is safe from the death of this process when this returns.
+        """Write one record; on a local disk it is safe from the death of this process then.
 
         Raises OSError when neither the disk nor memory takes it; its number is then missing, which
         is how the reader knows.
         """
         self.seq = seq = self.seq + 1
-        self._write(_frames.encode(kind, flags, seq, step, payload), seq)
+        frame = _frames.encode(kind, flags, seq, step, payload)
+        if not self.remote:
+            self._write(frame, seq)
+        elif self._queued - self._taken > MEMORY_BYTES:
+            raise OSError("the spool takes no more: its file system does not keep up")
+        else:
+            self._queue.append((frame, seq))
+            self._queued += len(frame)
+
+    def write_queued(self) -> None:
+        """Write what the training thread has queued; called by the sender's thread only."""
+        while self._queue:
+            frame, seq = self._queue.popleft()
+            self._taken += len(frame)
+            self._write(frame, seq)
 
     def note(self, payload: bytes) -> None:
         """Write what a later reader must know that is not a record."""
