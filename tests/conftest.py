@@ -10,7 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from serving import NO_SELF_METRICS, UP_WITHIN_S, Server
+from serving import NO_SELF_METRICS, UP_WITHIN_S, Server, run
 
 from primus_lens.store import tokens
 from primus_lens.store.database import Database
@@ -47,12 +47,12 @@ def postgres(open_directory) -> Iterator[str]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
-    def run(coroutine):
+    def run_there(coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result(UP_WITHIN_S)
 
     embedded = EmbeddedPostgres(open_directory / "postgres", settings={"fsync": "off"})
-    yield run(embedded.start())
-    run(embedded.stop())
+    yield run_there(embedded.start())
+    run_there(embedded.stop())
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
@@ -74,7 +74,7 @@ def migrated_template(postgres) -> str:
         await database.open()
         await database.close()
 
-    asyncio.run(migrate())
+    run(migrate())
     return "lens_template"
 
 
@@ -82,7 +82,7 @@ def migrated_template(postgres) -> str:
 def database_dsn(postgres, migrated_template) -> str:
     """The DSN of a fresh database with this version's tables, for one test alone."""
     name = f"lens_{uuid.uuid4().hex}"
-    asyncio.run(_execute(postgres, f"CREATE DATABASE {name} TEMPLATE {migrated_template}"))
+    run(_execute(postgres, f"CREATE DATABASE {name} TEMPLATE {migrated_template}"))
     return _named(postgres, name)
 
 
@@ -93,7 +93,7 @@ def _named(dsn: str, name: str) -> str:
 @pytest.fixture(scope="session")
 def server(open_directory, postgres) -> Iterator[Server]:
     """The session's server, on an external PostgreSQL; tests keep apart by their workloads."""
-    asyncio.run(_execute(postgres, "CREATE DATABASE lens_server"))
+    run(_execute(postgres, "CREATE DATABASE lens_server"))
     config = open_directory / "server.yaml"
     dsn = _named(postgres, "lens_server")
     config.write_text(NO_SELF_METRICS + f"database: {{dsn: '{dsn}'}}\n")
@@ -106,7 +106,7 @@ def server(open_directory, postgres) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def guarded_server(open_directory, postgres) -> Iterator[Server]:
     """The session's server that asks for tokens, also on an external PostgreSQL."""
-    asyncio.run(_execute(postgres, "CREATE DATABASE lens_guarded"))
+    run(_execute(postgres, "CREATE DATABASE lens_guarded"))
     config = open_directory / "guarded.yaml"
     dsn = _named(postgres, "lens_guarded")
     config.write_text(f"{NO_SELF_METRICS}database: {{dsn: '{dsn}'}}\naccess: {{required: true}}\n")

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,12 @@ T = TypeVar("T")
 
 UP_WITHIN_S = 60
 NO_SELF_METRICS = "metrics: {prometheus: {enabled: false}}\n"
+
+
+def run(coroutine: Coroutine[None, None, T]) -> T:
+    """What a coroutine returns; run in a thread, because a browser's test has a loop in its own."""
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(asyncio.run, coroutine).result()
 
 
 class Server:
@@ -85,7 +92,7 @@ class Server:
             await connection.close()
             return rows
 
-        return asyncio.run(fetch())
+        return run(fetch())
 
     def at_database(self, work: Callable[[Database], Awaitable[T]]) -> T:
         """What some work of a store module returns, done beside the session's server."""
@@ -98,7 +105,7 @@ class Server:
             finally:
                 await database.close()
 
-        return asyncio.run(done())
+        return run(done())
 
     def points(self, workload: str, **parameters: object) -> dict[tuple[str, int], object]:
         """All points of a workload as the API tells them: (name, step) to value."""

@@ -18,7 +18,7 @@ expect.set_options(timeout=15_000)  # pages refresh every 2 s; a busy machine ma
 def pytest_collection_modifyitems(items):
     """Mark the tests that open a page, so that `-m "not browser"` leaves them out."""
     for item in items:
-        if HERE in item.path.parents and "page" in getattr(item, "fixturenames", ()):
+        if HERE in item.path.parents and "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.browser)
 
 

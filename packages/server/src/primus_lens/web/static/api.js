@@ -21,13 +21,15 @@ import { signal } from "./vendor/index.js";
 
 const ANSWERS_KEPT = 64;
 const PATIENCE_MS = 20_000;
-const TOKEN_KEY = "primus-lens-token";
 
 /** @type {Map<string, {etag: string, body: any}>} */
 const answers = new Map();
 
 /** The server's clock minus ours, ms; ages are told by the server's clock. */
 export const clockOffset = signal(0);
+
+/** Whether this browser has a token; only the server can tell, for no script can read its cookie. */
+export const signedIn = signal(false);
 
 /** An answer that is none, in words for the reader. */
 export class Trouble extends Error {
@@ -43,7 +45,8 @@ export class Trouble extends Error {
 export async function ask(path, stop) {
   const url = `/api/v1${path}`;
   const known = answers.get(url);
-  const response = await answerTo(url, known?.etag, stop);
+  const headers = { Accept: "application/json", ...(known ? { "If-None-Match": known.etag } : {}) };
+  const response = await answerTo(url, { headers }, stop);
   readClock(response);
   if (response.status === 304 && known) return keep(url, known);
   if (!response.ok) throw await troubleOf(response);
@@ -53,18 +56,33 @@ export async function ask(path, stop) {
   return keep(url, { etag: response.headers.get("ETag") ?? "", body });
 }
 
-/** @param {string} token of scope read; empty forgets it */
-export function useToken(token) {
-  if (token) localStorage.setItem(TOKEN_KEY, token);
-  else localStorage.removeItem(TOKEN_KEY);
+/** Trade a token of scope read for a cookie.
+ * @param {string} token @returns {Promise<void>} throws Trouble */
+export async function signIn(token) {
+  const body = JSON.stringify({ token });
+  await session({ method: "POST", headers: { "Content-Type": "application/json" }, body });
 }
 
-/** @param {string} url @param {string | undefined} etag @param {AbortSignal | undefined} stop */
-async function answerTo(url, etag, stop) {
+/** Give the cookie back. @returns {Promise<void>} throws Trouble */
+export async function signOut() {
+  await session({ method: "DELETE" });
+}
+
+/** @param {RequestInit} asking */
+async function session(asking) {
+  const response = await answerTo("/session", asking);
+  if (!response.ok) throw await troubleOf(response);
+  signedIn.value = (await response.json()).signed_in;
+}
+
+session({}).catch(() => undefined); // who cannot be asked will say so when asked for more
+
+/** @param {string} url @param {RequestInit} asking @param {AbortSignal} [stop] */
+async function answerTo(url, asking, stop) {
   const patience = AbortSignal.timeout(PATIENCE_MS);
   try {
     return await fetch(url, {
-      headers: askingHeaders(etag),
+      ...asking,
       cache: "no-store", // the memory of answers is `answers`, not the browser's cache
       signal: stop ? AbortSignal.any([stop, patience]) : patience,
     });
@@ -73,16 +91,6 @@ async function answerTo(url, etag, stop) {
     if (patience.aborted) throw new Trouble(`The server gave no answer within ${PATIENCE_MS / 1000} s.`, 0);
     throw new Trouble("The server cannot be reached.", 0);
   }
-}
-
-/** @param {string | undefined} etag @returns {Record<string, string>} */
-function askingHeaders(etag) {
-  const token = localStorage.getItem(TOKEN_KEY);
-  return {
-    Accept: "application/json",
-    ...(etag ? { "If-None-Match": etag } : {}),
-    ...(token ? { Authorization: `Bearer ${token}` } : {}),
-  };
 }
 
 /** @param {string} url @param {{etag: string, body: any}} answer */

@@ -1,9 +1,9 @@
 // What every page has around its content: the bar, the pulse, troubles in words, help, shortcuts.
-import { html, useEffect, useRef, useSignal } from "./vendor/index.js";
-import { useToken } from "./api.js";
+import { html, useEffect, useRef } from "./vendor/index.js";
 import { now } from "./live.js";
 import { look, switchLook } from "./look.js";
 import * as say from "./say.js";
+import { SignIn, SignOut } from "./sign_in.js";
 
 /** @typedef {{pulse: {value: import("./live.js").Pulse}, refreshNow: () => void}} Live */
 
@@ -22,6 +22,7 @@ export function Frame({ live, shortcuts, children }) {
       <a class="brand" href="/"><img src="/static/icon.svg" alt="" width="22" height="22" />Primus Lens</a>
       <nav aria-label="Pages"><a href="/docs">API</a></nav>
       <${PulseLight} live=${live} />
+      <${SignOut} />
       <button class="quiet" onClick=${switchLook}
         aria-label=${look.value === "dark" ? "Switch to light" : "Switch to dark"}
         title=${look.value === "dark" ? "Switch to light" : "Switch to dark"}>
@@ -57,33 +58,17 @@ function PulseLight({ live }) {
     <i aria-hidden="true"></i>${words[phase]}</span>`;
 }
 
-/** Says what is wrong and offers what helps: another try, or the token the server asks for.
+/** Says what is wrong and offers what helps: another try, or to sign in.
  * @param {{live: Live}} props */
 function TroubleNote({ live }) {
   const { trouble, at } = live.pulse.value;
   if (!trouble || (trouble.status === 404 && at === null)) return null; // the page itself says so
+  if (trouble.status === 401) return html`<${SignIn} onDone=${live.refreshNow} />`;
   return html`<div class="trouble" role="alert">
     <p><strong>${trouble.message.replace(/[^.!?]$/, "$&.")}</strong> ${at ? `Shown is what was known at ${say.clock(at)}. ` : ""}
-      ${trouble.status === 401 ? "Give a token with the scope read." : "Trying again by itself."}</p>
-    ${trouble.status === 401 && html`<${TokenForm} live=${live} />`}
+      Trying again by itself.</p>
     <button onClick=${live.refreshNow}>Try now</button>
   </div>`;
-}
-
-/** @param {{live: Live}} props */
-function TokenForm({ live }) {
-  const token = useSignal("");
-  /** @param {Event} event */
-  function submit(event) {
-    event.preventDefault();
-    useToken(token.value.trim());
-    live.refreshNow();
-  }
-  return html`<form onSubmit=${submit}>
-    <input type="password" aria-label="Token" placeholder="lens_…" autocomplete="off"
-      onInput=${(/** @type {any} */ event) => { token.value = event.target.value; }} />
-    <button>Use it</button>
-  </form>`;
 }
 
 /** @param {{state: import("./api.js").State}} props */

@@ -1,7 +1,7 @@
 // The list of workloads: who is training, how far they are, who has gone quiet.
 import { effect, html, render, signal, useRef } from "./vendor/index.js";
 import { choose, chosen, workloadAddress } from "./address.js";
-import { ask } from "./api.js";
+import { ask, signedIn } from "./api.js";
 import { Ago, Filter, Frame, Num, StateMark } from "./frame.js";
 import { keepLive, now } from "./live.js";
 import * as say from "./say.js";
@@ -164,6 +164,7 @@ function HowToBegin() {
   const commands = [
     "pip install primus-lens-wandb-exporter",
     `export PRIMUS_LENS_API_BASE_URL=${location.origin}/api/v1`,
+    ...(signedIn.value ? ["export PRIMUS_LENS_API_TOKEN=lens_…  # with the scope ingest"] : []),
     "export WORKLOAD_UID=my-first-job",
     "python train.py",
   ].join("\n");
