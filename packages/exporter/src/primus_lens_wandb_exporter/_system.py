@@ -6,13 +6,16 @@ done without.
 
 import importlib
 import time
+from collections.abc import Iterator
 from types import ModuleType
-from typing import Optional
+from typing import Callable
 
 from primus_lens_wandb_exporter import _extras, _guard
 
 EVERY_S = 5.0
 _PREFIX = "_primus_sys_"
+
+Reading = Iterator[tuple[str, float]]
 
 
 class Sampler:
@@ -21,8 +24,7 @@ class Sampler:
     def __init__(self, extras: _extras.Extras) -> None:
         self._extras = extras
         self._due = 0.0
-        self._psutil = _optional("psutil")
-        self._pynvml = _optional("pynvml")
+        self._readers = list(_readers())
 
     def sample(self) -> None:
         """Read once every few seconds; otherwise nothing."""
@@ -30,28 +32,51 @@ class Sampler:
         if now < self._due:
             return
         self._due = now + EVERY_S
-        if self._psutil is not None:
-            with _guard.guard("psutil"):
-                self._put("cpu_percent", self._psutil.cpu_percent())
-                self._put("memory_percent", self._psutil.virtual_memory().percent)
-        if self._pynvml is not None:
-            with _guard.guard("pynvml"):
-                self._read_nvidia(self._pynvml)
+        for name, read in self._readers:
+            with _guard.guard(f"system_{name}"):
+                self._extras.put({_PREFIX + key: float(value) for key, value in read()})
 
-    def _read_nvidia(self, nvml: ModuleType) -> None:
-        nvml.nvmlInit()
-        for index in range(nvml.nvmlDeviceGetCount()):
-            device = nvml.nvmlDeviceGetHandleByIndex(index)
+
+def _readers() -> Iterator[tuple[str, Callable[[], Reading]]]:
+    for name, make in (("psutil", _psutil), ("pynvml", _pynvml), ("amdsmi", _amdsmi)):
+        with _guard.guard(f"system_{name}"):
+            try:
+                module = importlib.import_module(name)
+            except ImportError:
+                continue
+            yield name, make(module)
+
+
+def _psutil(psutil: ModuleType) -> Callable[[], Reading]:
+    def read() -> Reading:
+        yield "cpu_percent", psutil.cpu_percent()
+        yield "memory_percent", psutil.virtual_memory().percent
+
+    return read
+
+
+def _pynvml(nvml: ModuleType) -> Callable[[], Reading]:
+    nvml.nvmlInit()
+    devices = [nvml.nvmlDeviceGetHandleByIndex(n) for n in range(nvml.nvmlDeviceGetCount())]
+
+    def read() -> Reading:
+        for index, device in enumerate(devices):
             memory = nvml.nvmlDeviceGetMemoryInfo(device)
-            self._put(f"gpu_{index}_percent", nvml.nvmlDeviceGetUtilizationRates(device).gpu)
-            self._put(f"gpu_{index}_memory_percent", 100.0 * memory.used / memory.total)
+            yield f"gpu_{index}_percent", nvml.nvmlDeviceGetUtilizationRates(device).gpu
+            yield f"gpu_{index}_memory_percent", 100.0 * memory.used / memory.total
 
-    def _put(self, name: str, value: float) -> None:
-        self._extras.put({_PREFIX + name: float(value)})
+    return read
 
 
-def _optional(name: str) -> Optional[ModuleType]:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None
+def _amdsmi(smi: ModuleType) -> Callable[[], Reading]:
+    smi.amdsmi_init()
+    devices = smi.amdsmi_get_processor_handles()
+
+    def read() -> Reading:
+        for index, device in enumerate(devices):
+            memory = smi.amdsmi_get_gpu_vram_usage(device)
+            yield f"gpu_{index}_percent", smi.amdsmi_get_gpu_activity(device)["gfx_activity"]
+            used = 100.0 * memory["vram_used"] / memory["vram_total"]
+            yield f"gpu_{index}_memory_percent", used
+
+    return read
