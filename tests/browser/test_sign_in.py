@@ -95,7 +95,7 @@ def test_refused_token_is_told_in_words(guarded, make_token, scope, words):
 
 
 def test_revoked_token_ends_the_session(guarded, guarded_server, make_token, reported):
-    """A page that is open when its token is revoked asks for another."""
+    """A page that is open when its token is revoked asks for another and shows nothing any more."""
     token = make_token("read")
     guarded.goto(f"/?q={reported}")
     sign_in(guarded, token)
@@ -104,6 +104,7 @@ def test_revoked_token_ends_the_session(guarded, guarded_server, make_token, rep
         lambda database: tokens.revoke(database, token.split("_")[1], now=time.time())
     )
     expect(guarded.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(guarded.get_by_role("link", name=reported)).to_have_count(0)
 
 
 def test_page_of_an_open_server_asks_nothing(page):

@@ -15,13 +15,14 @@ const STATE_WORDS = {
  * @param {{live: Live, shortcuts: [string, string][], children?: any}} props */
 export function Frame({ live, shortcuts, children }) {
   const help = useRef(null);
+  const locked = live.pulse.value.trouble?.status === 401;
   useShortcuts({ "?": () => help.current?.showModal(), "/": focusFilter });
   return html`
     <a class="skip" href="#content">Skip to content</a>
     <header class="bar">
       <a class="brand" href="/"><img src="/static/icon.svg" alt="" width="22" height="22" />Primus Lens</a>
       <nav aria-label="Pages"><a href="/docs">API</a></nav>
-      <${PulseLight} live=${live} />
+      ${!locked && html`<${PulseLight} live=${live} />`}
       <${SignOut} />
       <button class="quiet" onClick=${switchLook}
         aria-label=${look.value === "dark" ? "Switch to light" : "Switch to dark"}
@@ -31,8 +32,8 @@ export function Frame({ live, shortcuts, children }) {
       <button class="quiet" onClick=${() => help.current?.showModal()} aria-label="Help and shortcuts"
         title="Help and shortcuts (?)">?</button>
     </header>
-    <${TroubleNote} live=${live} />
-    <main id="content">${children}</main>
+    ${!locked && html`<${TroubleNote} live=${live} />`}
+    <main id="content">${locked ? html`<${SignIn} onDone=${live.refreshNow} />` : children}</main>
     <dialog ref=${help} class="help" aria-label="Help" onClick=${closeOnBackdrop}>
       <h2>Shortcuts</h2>
       <dl>
@@ -58,12 +59,11 @@ function PulseLight({ live }) {
     <i aria-hidden="true"></i>${words[phase]}</span>`;
 }
 
-/** Says what is wrong and offers what helps: another try, or to sign in.
+/** Says what is wrong and offers another try.
  * @param {{live: Live}} props */
 function TroubleNote({ live }) {
   const { trouble, at } = live.pulse.value;
   if (!trouble || (trouble.status === 404 && at === null)) return null; // the page itself says so
-  if (trouble.status === 401) return html`<${SignIn} onDone=${live.refreshNow} />`;
   return html`<div class="trouble" role="alert">
     <p><strong>${trouble.message.replace(/[^.!?]$/, "$&.")}</strong> ${at ? `Shown is what was known at ${say.clock(at)}. ` : ""}
       Trying again by itself.</p>
