@@ -1,58 +1,177 @@
 #!/bin/sh
-# Install the Primus Lens exporter for wandb into the Python of a training image.
-#
-#   curl -fsSL <this file> | sh
-#   sh install.sh [--version 0.1.0] [--python python3] [--user] [--wheel FILE] [--dry-run] [--uninstall]
-#
-# Installs exactly one version, again and again with the same result; needs no sudo and asks for
-# none: where site-packages cannot be written it says so. --wheel installs a file you have.
+# Installs the Primus Lens exporter for Weights & Biases into the Python that is active here.
+# Nothing but that Python's site-packages is touched; no root rights are asked for.
+
 set -eu
 
 PACKAGE=primus-lens-wandb-exporter
 VERSION=0.1.0
-PYTHON=${PYTHON:-python3}
-SOURCE=
-WHERE=
-DRY=
-ACTION=install
 
-say() { printf '%s\n' "$*"; }
-fail() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
-run() {
-    if [ -n "$DRY" ]; then say "would run: $*"; else "$@"; fi
+usage() {
+    cat <<'EOF'
+sh install.sh [--dry-run] [--from PATH] [--version V] [--python PATH] [--user] [--uninstall] [--help]
+
+  --dry-run      say what would be done and change nothing
+  --from PATH    install this wheel, or the only wheel in this folder, instead of the published one
+                 (--wheel PATH is the same)
+  --version V    install this published version instead of the one pinned here
+  --python PATH  the interpreter to install for; otherwise that of the active virtual environment,
+                 then of the active conda environment, then python3, then python
+  --user         install for this user, where that Python's own site-packages cannot be written
+  --uninstall    remove the exporter again
+
+Piped into a shell: cat install.sh | sh -s -- --dry-run
+EOF
 }
 
-# Read whole before anything runs: a download cut short must do nothing.
+say() {
+    printf '%s\n' "$*"
+}
+
+fail() {
+    printf '%s\n' "install.sh: $*" >&2
+    exit 1
+}
+
+# Runs a command, or only says which.
+act() {
+    if [ "$dry_run" = yes ]; then
+        say "would run: $*"
+    else
+        "$@" || fail "this failed: $*"
+    fi
+}
+
+find_python() {
+    if [ -n "$python" ]; then
+        command -v "$python" >/dev/null 2>&1 || fail "$python is not there; name another with --python"
+    elif [ -n "${VIRTUAL_ENV:-}" ] && [ -x "$VIRTUAL_ENV/bin/python" ]; then
+        python=$VIRTUAL_ENV/bin/python
+    elif [ -n "${CONDA_PREFIX:-}" ] && [ -x "$CONDA_PREFIX/bin/python" ]; then
+        python=$CONDA_PREFIX/bin/python
+    elif command -v python3 >/dev/null 2>&1; then
+        python=$(command -v python3)
+    elif command -v python >/dev/null 2>&1; then
+        python=$(command -v python)
+    else
+        fail "no Python is found; activate an environment or give --python PATH"
+    fi
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' ||
+        fail "$python is older than Python 3.9"
+}
+
+# Sets pip to how packages are installed for $python: its own pip, or uv for one without.
+find_pip() {
+    if "$python" -m pip --version >/dev/null 2>&1; then
+        pip=pip
+    elif command -v uv >/dev/null 2>&1; then
+        pip=uv
+    else
+        fail "$python has no pip (try: $python -m ensurepip), and uv is not installed"
+    fi
+}
+
+# Prints the installed version, or nothing. From /, so that no local folder plays a part.
+installed() {
+    (cd / && "$python" -c '
+import importlib.metadata, sys
+try:
+    print(importlib.metadata.version(sys.argv[1]))
+except importlib.metadata.PackageNotFoundError:
+    pass' "$PACKAGE")
+}
+
+# Whether a Python started now watches for wandb.
+is_active() {
+    (cd / && "$python" -c '
+import sys
+sys.exit(getattr(sys, "_primus_lens", None) not in sys.meta_path)')
+}
+
+# Sets source to what is to be installed.
+find_source() {
+    source=$PACKAGE==$VERSION
+    if [ -z "$from" ]; then
+        return
+    fi
+    if [ -d "$from" ]; then
+        set -- "$from"/primus_lens_wandb_exporter-*.whl
+        [ $# -eq 1 ] || fail "$from holds $# wheels of $PACKAGE; name one of them"
+        from=$1
+    fi
+    [ -f "$from" ] || fail "$from is not there"
+    source=$from
+}
+
+install_exporter() {
+    find_source
+    before=$(installed)
+    again=no
+    if [ -n "$from" ] || [ "$before" = "$VERSION" ]; then
+        again=yes # the same version may be another build, or a damaged one
+    fi
+    if [ -z "$from" ] && [ "$before" = "$VERSION" ] && is_active; then
+        say "$PACKAGE $VERSION is installed already and active in $python"
+        return
+    fi
+    case $pip,$again in
+        uv,yes) act uv pip install --quiet --python "$python" --no-deps --reinstall "$source" ;;
+        uv,no) act uv pip install --quiet --python "$python" --no-deps "$source" ;;
+        *)
+            set -- --quiet --disable-pip-version-check --no-input --no-deps
+            [ "$user" = no ] || set -- "$@" --user
+            [ "$again" = no ] || set -- "$@" --force-reinstall
+            act "$python" -m pip install "$@" "$source"
+            ;;
+    esac
+    [ "$dry_run" = no ] || return 0
+    is_active || fail "installed, but a new $python does not watch for wandb; was another one meant?"
+    say "$PACKAGE $(installed) is installed and is active in $python"
+    case ${PRIMUS_LENS_WANDB_HOOK:-} in
+        false | False | FALSE | 0 | no | off)
+            say "but PRIMUS_LENS_WANDB_HOOK=$PRIMUS_LENS_WANDB_HOOK is set: jobs with it report nothing"
+            ;;
+    esac
+    say "check a job's surroundings with: $python -m primus_lens_wandb_exporter doctor"
+}
+
+uninstall_exporter() {
+    if [ -z "$(installed)" ]; then
+        say "$PACKAGE is not installed in $python; nothing to remove"
+        return
+    fi
+    case $pip in
+        uv) act uv pip uninstall --quiet --python "$python" "$PACKAGE" ;;
+        *) act "$python" -m pip uninstall --yes --quiet --disable-pip-version-check "$PACKAGE" ;;
+    esac
+    [ "$dry_run" = no ] || return 0
+    ! is_active || fail "removed, but a new $python still watches for wandb: another copy is on its path"
+    say "$PACKAGE is uninstalled"
+}
+
 main() {
+    dry_run=no user=no action=install_exporter from='' python=''
     while [ $# -gt 0 ]; do
         case $1 in
-            --version) [ $# -gt 1 ] || fail "--version needs a version"; VERSION=$2; shift ;;
-            --python) [ $# -gt 1 ] || fail "--python needs a program"; PYTHON=$2; shift ;;
-            --wheel) [ $# -gt 1 ] || fail "--wheel needs a file"; SOURCE=$2; shift ;;
-            --user) WHERE=--user ;;
-            --dry-run) DRY=yes ;;
-            --uninstall) ACTION=uninstall ;;
-            -h|--help) say "sh install.sh [--version V] [--python P] [--user] [--wheel FILE] [--dry-run] [--uninstall]"; exit 0 ;;
+            --version) [ $# -gt 1 ] || fail "--version needs a version" ;;
+            --from | --wheel | --python) [ $# -gt 1 ] || fail "$1 needs a path" ;;
+        esac
+        case $1 in
+            --dry-run) dry_run=yes ;;
+            --user) user=yes ;;
+            --uninstall) action=uninstall_exporter ;;
+            --from | --wheel) from=$2 && shift ;;
+            --python) python=$2 && shift ;;
+            --version) VERSION=$2 && shift ;;
+            --help | -h) usage && return ;;
             *) fail "unknown option $1; --help lists them" ;;
         esac
         shift
     done
-    command -v "$PYTHON" >/dev/null 2>&1 || fail "$PYTHON is not there; name another with --python"
-    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 9))' || fail "Python 3.9 or newer is needed"
-    "$PYTHON" -m pip --version >/dev/null 2>&1 || fail "$PYTHON has no pip"
-    if [ "$ACTION" = uninstall ]; then
-        run "$PYTHON" -m pip uninstall --yes --quiet "$PACKAGE"
-        [ -n "$DRY" ] || say "$PACKAGE is uninstalled"
-        return
-    fi
-    [ -z "$SOURCE" ] || [ -f "$SOURCE" ] || fail "$SOURCE is not there"
-    # shellcheck disable=SC2086 # WHERE is empty or one word
-    run "$PYTHON" -m pip install --quiet --no-deps --disable-pip-version-check $WHERE "${SOURCE:-$PACKAGE==$VERSION}"
-    [ -z "$DRY" ] || return 0
-    "$PYTHON" -c 'import sys; sys.exit(getattr(sys, "_primus_lens", None) is None)' ||
-        fail "installed, but the .pth line does not run in $PYTHON (is site-packages on its path?)"
-    say "$PACKAGE $("$PYTHON" -c 'import primus_lens_wandb_exporter as p; print(p.__version__)') is active in $("$PYTHON" -c 'import sys; print(sys.executable)')"
-    say "check it with: $PYTHON -m primus_lens_wandb_exporter doctor"
+    find_python
+    find_pip
+    "$action"
 }
 
+# Last, so that a download cut short runs nothing.
 main "$@"
