@@ -8,7 +8,7 @@ import re
 import tempfile
 import urllib.parse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable, Optional, TypeVar
 
 DEFAULT_BASE_URL = "http://primus-lens-telemetry-processor:8080/api/v1"
@@ -42,7 +42,7 @@ class Settings:
     base_url: str = DEFAULT_BASE_URL
     base_url_given: bool = False
     reporting: bool = True
-    token: str = ""
+    token: str = field(default="", repr=False)
     token_file: str = ""
     use_proxy: bool = False
     save_local: bool = True

@@ -129,10 +129,14 @@ class Transport:
         return self._url.path + path
 
     def _token(self) -> str:
-        if not self._settings.token_file:
-            return self._settings.token
-        with open(self._settings.token_file, encoding="utf-8") as file:
-            return file.read().strip()
+        token = self._settings.token
+        if self._settings.token_file:
+            with open(self._settings.token_file, encoding="utf-8") as file:
+                token = file.read().strip()
+        # http.client would refuse it too, and quote it in the error that we tell.
+        if not (token.isascii() and token.isprintable()):
+            raise ValueError("the token has a line break or another character no header can hold")
+        return token
 
     def close(self) -> None:
         """Close the connection; the next post opens another."""
