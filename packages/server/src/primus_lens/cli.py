@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 import primus_lens
-from primus_lens import assembly, logs, settings, token_commands
+from primus_lens import assembly, cli_import, cli_read, logs, settings, token_commands
 from primus_lens.assembly import Role
 from primus_lens.model import errors
 
@@ -32,6 +32,9 @@ def main() -> None:
 
 
 main.add_command(token_commands.token)
+for command in (cli_read.runs, cli_read.curve, cli_read.export, cli_read.tail):
+    main.add_command(command)
+main.add_command(cli_import.import_runs)
 
 
 @main.command()

@@ -1,0 +1,171 @@
+"""The reader's view of a server: workloads, metrics, curves, points."""
+
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Self, overload
+
+from primus_lens.client import points as streamed_points
+from primus_lens.client.connection import (
+    DEFAULT_URL,
+    Connection,
+    LensApiError,
+    Parameters,
+    workload_path,
+)
+from primus_lens.client.frames import Columns, as_frame, columns
+from primus_lens.client.points import Point
+
+Axis = Literal["step", "time"]
+
+_PAGE = 1_000
+
+
+class Client:
+    """Reads from one server.
+
+    url: of the server, without /api/v1. token: where the server asks for one, with the scope read.
+    timeout_s: how long the server may be silent. Every method raises LensApiError with the
+    server's sentence. One thread at a time; usable in a with statement.
+    """
+
+    def __init__(
+        self, url: str = DEFAULT_URL, token: str | None = None, timeout_s: float = 30
+    ) -> None:
+        self.connection = Connection(url, token, timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the sockets back."""
+        self.connection.close()
+
+    def workloads(self, q: str = "") -> list[dict[str, Any]]:
+        """Every workload as it stands, the most recently heard first.
+
+        q: text sought in workload, run name, project and framework.
+        """
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.connection.get(
+                "/workloads", [("q", q), ("limit", _PAGE), ("offset", len(found))]
+            )
+            found += page["workloads"]
+            if not page["workloads"] or len(found) >= page["total_count"]:
+                return found
+
+    def workload(self, uid: str) -> dict[str, Any]:
+        """One workload: its runs, its framework with the evidence, its metrics."""
+        document: dict[str, Any] = self.connection.get(workload_path(uid))
+        return document
+
+    def metrics(self, uid: str) -> list[str]:
+        """The names of a workload's metrics."""
+        return list(self.counts(uid))
+
+    def counts(self, uid: str) -> dict[str, int]:
+        """How many points each metric of a workload has."""
+        found = self.connection.get(workload_path(uid, "/metrics/available"))["metrics"]
+        return {each["name"]: each["count"] for each in found}
+
+    @overload
+    def curve(
+        self,
+        uid: str,
+        *names: str,
+        x: Axis = "step",
+        max_points: int | None = None,
+        frame: None = None,
+        between: tuple[float, float] | None = None,
+    ) -> Columns: ...
+
+    @overload
+    def curve(
+        self,
+        uid: str,
+        *names: str,
+        x: Axis = "step",
+        max_points: int | None = None,
+        frame: Literal["pandas", "polars"],
+        between: tuple[float, float] | None = None,
+    ) -> Any: ...  # noqa: ANN401 - a DataFrame of a library that need not be there
+
+    def curve(
+        self,
+        uid: str,
+        *names: str,
+        x: Axis = "step",
+        max_points: int | None = None,
+        frame: Literal["pandas", "polars"] | None = None,
+        between: tuple[float, float] | None = None,
+    ) -> Any:
+        """Curves of all of a workload's runs as one long table, a row a point.
+
+        names: metrics; all without any. x: what the points are ordered and thinned over.
+        max_points: thin each curve to about so many points, never losing an extreme. frame:
+        "pandas" or "polars" for a DataFrame, None for lists by column. between: only this part of
+        the axis, both ends included: steps, or Unix seconds with x="time".
+        Columns: workload_uid, run_id, serial, data_source, metric, step, time (Unix seconds),
+        value (float64: NaN and infinities stay, integers beyond 2^53 are rounded; `points` has
+        all their digits). Raises ImportError when the library of `frame` is not installed.
+        """
+        asked: list[tuple[str, str | int | float]] = [("metric", name) for name in names]
+        asked += [("format", "columns"), ("x", x)]
+        if max_points is not None:
+            asked.append(("max_points", max_points))
+        if between is not None:
+            scale = 1000 if x == "time" else 1
+            asked += [("from_x", between[0] * scale), ("to_x", between[1] * scale)]
+        answer = self.connection.get(workload_path(uid, "/metrics/data"), asked)
+        return as_frame(columns(uid, answer["series"]), frame)
+
+    def curve_since(
+        self, uid: str, *names: str, since: float, tag: str
+    ) -> tuple[Columns | None, str]:
+        """What `curve` gives from a time on, with the tag of this state of the workload.
+
+        since: Unix seconds, included. tag: of an earlier answer to the same question; None comes
+        instead of a table when nothing was stored since. "" asks anew.
+        """
+        asked: list[tuple[str, str | int | float]] = [("metric", name) for name in names]
+        asked += [("format", "columns"), ("x", "time"), ("start", round(since * 1000))]
+        path = workload_path(uid, "/metrics/data")
+        answer, tag = self.connection.get_changed(path, asked, tag)
+        return (None if answer is None else columns(uid, answer["series"])), tag
+
+    def points(
+        self,
+        uid: str,
+        *names: str,
+        data_source: str = "",
+        start: float | None = None,
+        end: float | None = None,
+    ) -> Iterator[Point]:
+        """The points of a workload as they were logged, in order of time, in bounded memory.
+
+        names: metrics; all without any. data_source: only this one. start, end: Unix seconds, both
+        included. An int keeps all its digits.
+        """
+        asked: list[tuple[str, str | int | float]] = [("metric", name) for name in names]
+        bounds: Mapping[str, float | None] = {"start": start, "end": end}
+        asked += [
+            (name, round(bound * 1000)) for name, bound in bounds.items() if bound is not None
+        ]
+        if data_source:
+            asked.append(("data_source", data_source))
+        return self._points(workload_path(uid, "/metrics/data"), asked)
+
+    def _points(self, path: str, asked: Parameters) -> Iterator[Point]:
+        with self.connection.stream(path, asked) as answer:
+            try:
+                yield from streamed_points.streamed(answer.iter_text())
+            except EOFError as error:
+                raise LensApiError(f"{self.connection.url} broke off") from error
