@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import stat
 import subprocess
 import sys
 
@@ -140,3 +141,8 @@ def setting(name, data, **settings):
             return await connection.fetchval("SELECT current_setting($1)", name)
 
     return asyncio.run(ask())
+
+
+def reachable_by_all(path):
+    """Whether any account may enter every directory above a file."""
+    return all(above.stat().st_mode & stat.S_IXOTH for above in path.parents)

