@@ -202,7 +202,7 @@ def find_programs(account: Account, refuge: Path) -> Programs:
 
 
 def _refuse_shell_characters(path: Path) -> None:
-    """initdb starts its neighbour through a shell and puts nothing but double quotes around it."""
+    """PostgreSQL's initdb calls its neighbour through a shell, in double quotes and no more."""
     if set(str(path)) & set('"$`\\'):
         raise ConfigError(
             f"{path} is where PostgreSQL's programs would be copied, since the account that runs "
