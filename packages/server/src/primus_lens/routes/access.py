@@ -20,6 +20,7 @@ from primus_lens.store.tokens import TokenBook
 COOKIE = "lens_token"
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})  # an orchestrator's probes carry no token
 
+_NEVER_OPEN = "/api/"  # decided before any route is compared, which takes as long as the check
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _COOKIE_FOR = frozenset({"GET", "HEAD"})  # what a foreign page makes a browser send changes nothing
 
@@ -45,7 +46,10 @@ class AccessCheck:
         await self._app(scope, receive, send)
 
     def _is_open(self, scope: Scope) -> bool:
-        return scope["path"] in OPEN_PATHS or any(
+        path: str = scope["path"]
+        if path.startswith(_NEVER_OPEN):
+            return False
+        return path in OPEN_PATHS or any(
             route.matches(scope)[0] is Match.FULL for route in self._open_routes
         )
 
