@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 import primus_lens
-from primus_lens import assembly, cli_import, cli_read, logs, settings, token_commands
+from primus_lens import assembly, cli_import, cli_read, cli_token, logs, settings
 from primus_lens.assembly import Role
 from primus_lens.model import errors
 
@@ -31,7 +31,7 @@ def main() -> None:
     """Primus Lens: what every training job of a fleet logs to Weights & Biases."""
 
 
-main.add_command(token_commands.token)
+main.add_command(cli_token.token)
 for command in (cli_read.runs, cli_read.curve, cli_read.export, cli_read.tail):
     main.add_command(command)
 main.add_command(cli_import.import_runs)
@@ -54,14 +54,14 @@ def serve(
     insecure: bool,
 ) -> None:
     """Run the service until it is told to stop."""
-    with token_commands.refusals_in_words():
+    with cli_token.refusals_in_words():
         chosen = _with_options(settings.load(config), host, port, data_dir)
         logs.configure(chosen.log.level)
         with (
             contextlib.closing(_listen(chosen.server)) as listening,
             asyncio.Runner(loop_factory=_loop_factory()) as runner,
         ):
-            make_token = token_commands.advice(config, data_dir)
+            make_token = cli_token.advice(config, data_dir)
             application = assembly.running(chosen, role, insecure=insecure, make_token=make_token)
             runner.run(_serve(application, role, listening))
 
