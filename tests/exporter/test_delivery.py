@@ -12,6 +12,7 @@ from streams import Bench, log, steps
 from primus_lens_wandb_exporter import (
     _filesystem,
     _frames,
+    _guard,
     _health,
     _spool,
     _transport,
@@ -288,7 +289,7 @@ def test_a_living_stream_is_not_adopted(tmp_path, receiver):
     log(bench.stream(), 0, 10)
     code = (
         "import sys; from primus_lens_wandb_exporter import _adopt;"
-        "print(len(list(_adopt.orphans(sys.argv[1], ()))))"
+        "print(len(list(_adopt.orphans(sys.argv[1], lambda _: False))))"
     )
     import subprocess  # noqa: PLC0415 - a record lock is only felt by another process
     import sys  # noqa: PLC0415 - as above
@@ -495,3 +496,70 @@ def test_names_without_a_place_are_counted(bench, receiver):
     assert [point["name"] for point in receiver.points()] == ["good"]
     told = receiver.metrics()[-1].body["exporter"]["dropped"]["dropped_name"]
     assert told == _health.counts["dropped_name"] == before + 1
+
+
+def test_a_server_that_takes_no_evidence_still_gets_the_backlog(bench, receiver):
+    """Refused evidence does not keep points waiting."""
+
+    def answer(request):
+        return (refuse(500) if request.path.endswith("detection") else accept)(request)
+
+    receiver.answer = refuse(503)
+    recorder = bench.stream()
+    recorder.fact(_frames.RUN, b'{"state": "running"}')
+    log(recorder, 0, 3000)
+    bench.tick(2)
+    receiver.answer = answer
+    bench.settle()
+    assert sorted(steps(receiver)) == list(range(3000))
+
+
+def test_a_gap_the_server_never_takes_is_not_told_for_ever(bench, receiver):
+    """A refused gap is given up, and delivery goes on."""
+    poisoned = ("gaps", "metrics")
+    receiver.answer = lambda r: (
+        refuse(422)(r) if any(r.body.get(k) for k in poisoned) else accept(r)
+    )
+    recorder = bench.stream()
+    log(recorder, 0, 1)
+    bench.settle()
+    receiver.answer = accept
+    log(recorder, 1, 3)
+    bench.settle()
+    assert steps(receiver) == [1, 2]
+
+
+def test_one_broken_stream_does_not_stop_the_others(bench, receiver, monkeypatch):
+    """Trouble in one stream is counted, and the other streams are delivered."""
+    monkeypatch.setattr(_guard, "reraise", False)
+    broken, sound = bench.stream("r1"), bench.stream("r2")
+    log(broken, 0, 3)
+    log(sound, 0, 3)
+    monkeypatch.setattr(bench.sender.live[0], "fill", None)
+    bench.tick(3)
+    assert steps(receiver, "r2") == [0, 1, 2]
+    assert steps(receiver, "r1") == []
+
+
+def test_a_job_that_hangs_in_wandb_does_not_stop_delivery(bench, receiver):
+    """While a thread holds a run's lock in wandb's publish, rows of that run are still sent."""
+    recorder = bench.stream()
+    pad = "x" * 200
+    log(recorder, 0, 6000, pad=pad)
+    held, release = threading.Event(), threading.Event()
+
+    def hang():
+        with recorder.lock:
+            held.set()
+            release.wait(30)
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    held.wait()
+    bench.settle()
+    assert steps(receiver) == list(range(6000))
+    assert recorder.spool.segments[0].index == 0
+    release.set()
+    thread.join()
+    bench.tick()
+    assert recorder.spool.segments[0].index > 0

@@ -73,7 +73,7 @@ def _drain(settings: _settings.Settings, env: Mapping[str, str], timeout_s: floa
     """Deliver every orphaned stream, each to the server its process knew unless one is given."""
     until = time.monotonic() + timeout_s
     left = 0
-    for orphan in _adopt.orphans(settings.spool_dir, ()):
+    for orphan in _adopt.orphans(settings.spool_dir, lambda _stream: False):
         head = orphan.head()
         if head is None:
             _say(f"{os.path.basename(orphan.folder)}: no segment of it can be read")

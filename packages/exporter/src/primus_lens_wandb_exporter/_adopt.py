@@ -5,7 +5,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from primus_lens_wandb_exporter import _errors, _frames, _spool
 from primus_lens_wandb_exporter._feed import Place
@@ -62,7 +62,7 @@ class Orphan:
     def write_queued(self) -> None:
         """Do nothing: the dead queue nothing."""
 
-    def note(self, kept: dict[str, Any]) -> None:
+    def note(self, kept: dict[str, Any]) -> bool:
         """Write what the next reader must know behind the last frame."""
         frame = _frames.encode(_frames.STATE, 0, kept["seq"], 0, json.dumps(kept).encode())
         fd = os.open(self.segments[-1].path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
@@ -70,6 +70,7 @@ class Orphan:
             os.write(fd, frame)
         finally:
             os.close(fd)
+        return True
 
     def remove_through(self, index: int) -> None:
         """Delete the segments up to this one."""
@@ -90,14 +91,18 @@ class Orphan:
         self.close()
 
 
-def orphans(spool_dir: str, skip: Any) -> Iterator[Orphan]:
-    """Lock and yield each stream in the folder whose owner is dead. skip: names of our own."""
+def orphans(spool_dir: str, is_own: Callable[[str], bool]) -> Iterator[Orphan]:
+    """Lock and yield each stream in the folder whose owner is dead.
+
+    is_own is asked after the folder was listed: a stream of ours that is opened meanwhile must not
+    be locked again, because giving up the second lock would give up the first.
+    """
     try:
         names = sorted(os.listdir(spool_dir))
     except OSError:
         return
     for name in names:
-        if name not in skip and name != QUARANTINE:
+        if name != QUARANTINE and not is_own(name):
             orphan = _adopt(os.path.join(spool_dir, name))
             if orphan is not None:
                 yield orphan

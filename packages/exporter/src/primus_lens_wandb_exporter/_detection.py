@@ -12,6 +12,7 @@ from typing import Any
 from primus_lens_wandb_exporter import _evidence, _guard, _health, _identity, _transport
 
 AGAIN_S = 60.0
+RETRY_S = 10.0
 
 
 class Detection:
@@ -22,7 +23,10 @@ class Detection:
         self._seen: dict[str, tuple[int, float]] = {}
 
     def post_if_due(self, transport: _transport.Transport, feed: Any, *, ended: bool) -> bool:
-        """Post the evidence of a live run when it is time; False if the server did not take it."""
+        """Post the evidence of a live run when it is time; False if the server did not answer.
+
+        A server that answers, but takes no evidence, must not keep the points waiting.
+        """
         if not hasattr(feed.source, "ended") or "state" not in feed.facts:
             return True
         modules, due = self._seen.get(feed.stream, (-1, 0.0))
@@ -38,7 +42,8 @@ class Detection:
             body = self._body(feed)
         verdict = transport.post("/wandb/detection", body) if body else None
         if verdict is not None and verdict.kind == _transport.RETRY:
-            return False
+            self._seen[feed.stream] = (modules, now + RETRY_S)
+            return bool(verdict.status)
         _health.add("detections")
         self._seen[feed.stream] = (size, now + AGAIN_S)
         return True

@@ -234,8 +234,8 @@ class Feed:
         if not segments or segments[0].index >= place.segment:
             return
         kept = {"after": place.segment - 1, "seq": place.seq, "reading": place.reading.kept()}
-        self.source.note(kept)
-        self.source.remove_through(place.segment - 1)
+        if self.source.note(kept):
+            self.source.remove_through(place.segment - 1)
 
     def idle(self) -> bool:
         """Say whether everything read so far was delivered."""

@@ -84,8 +84,10 @@ class Process:
             recorder = _recorder.Recorder(run_id, stream, spool, owned=owned)
             recorder.step = self.inherited.get(run_id, 0)
             self.sender.follow(recorder, json.loads(spool.head))
-            self.sender.start()
         self.recorders[run_id] = recorder
+        if recorder is not None:
+            with _guard.guard("thread"):  # without a thread rows still wait on the disk
+                self.sender.start()
         return recorder
 
     def head(self, run_id: str, stream: str, *, owned: bool) -> bytes:

@@ -31,6 +31,7 @@ SYNC_S = 0.5  # what a power cut can take
 ADOPT_S = 10.0
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.5, 60.0
 _PAUSE_S = 0.00005
+_NOTE_WAITS_S = 0.1  # wandb may hang in its publish with the lock held; delivery goes on then
 
 
 class LiveSource:
@@ -44,11 +45,15 @@ class LiveSource:
         """Write what the training thread may not write itself."""
         self.recorder.spool.write_queued()
 
-    def note(self, kept: dict[str, Any]) -> None:
-        """Write what a later reader must know."""
-        payload = json.dumps(kept).encode()
-        with self.recorder.lock:
-            self.recorder.spool.note(payload)
+    def note(self, kept: dict[str, Any]) -> bool:
+        """Write what a later reader must know; False while the training thread is publishing."""
+        if not self.recorder.lock.acquire(timeout=_NOTE_WAITS_S):
+            return False
+        try:
+            self.recorder.spool.note(json.dumps(kept).encode())
+        finally:
+            self.recorder.lock.release()
+        return True
 
     def remove_through(self, index: int) -> None:
         """Delete the segments up to this one."""
@@ -147,17 +152,21 @@ class Sender:
             self.sampler.sample()
         now = time.monotonic()
         for feed in list(self.live):
-            feed.source.recorder.copy_rows(self._pause)
-            self._fresh(feed, now)
+            with _guard.guard("fresh"):  # one stream's trouble is not the others'
+                feed.source.recorder.copy_rows(self._pause)
+                self._fresh(feed, now)
         if now >= self._next_sync:
             self._next_sync = now + SYNC_S
-            self._sync()
+            with _guard.guard("sync"):
+                self._sync()
         if self._may_try():
-            self._backlog()
+            with _guard.guard("backlog"):
+                self._backlog()
         self._tidy()
         if now >= self._next_adoption and self.settings.reporting:
             self._next_adoption = now + ADOPT_S
-            self.adopt()
+            with _guard.guard("adopt"):
+                self.adopt()
 
     def _may_try(self) -> bool:
         return self.settings.reporting and time.monotonic() >= self._next_try
@@ -234,10 +243,11 @@ class Sender:
     def _tell_gaps(self, feed: Feed) -> None:
         gaps = feed.gaps[:1000]
         body = _delivery.metrics_body(self._addressee(feed), [], gaps=gaps)
-        if self.transport.post("/wandb/metrics", body).kind == _transport.ACCEPTED:
+        verdict = self.transport.post("/wandb/metrics", body)
+        if verdict.kind == _transport.RETRY:
+            self._back_off(verdict.retry_after_s)
+        else:  # taken, or never to be taken: asking for ever would help nobody
             del feed.gaps[: len(gaps)]
-        else:
-            self._back_off(0.0)
 
     def _addressee(self, feed: Feed) -> _delivery.Addressee:
         found = self.delivery.get(feed.stream)
@@ -254,13 +264,15 @@ class Sender:
     def _tidy(self) -> None:
         """Delete what was delivered."""
         for feed in list(self.live):
-            feed.settle()
-            if feed.source.ended and feed.idle() and not feed.fill() and feed.idle():
-                self._drop(self.live, feed)
+            with _guard.guard("tidy"):
+                feed.settle()
+                if feed.source.ended and feed.idle() and not feed.fill() and feed.idle():
+                    self._drop(self.live, feed)
         for feed in list(self.left):
-            feed.settle()
-            if not feed.fill() and feed.idle() and self._mark_crashed(feed):
-                self._drop(self.left, feed)
+            with _guard.guard("tidy"):
+                feed.settle()
+                if not feed.fill() and feed.idle() and self._mark_crashed(feed):
+                    self._drop(self.left, feed)
 
     def _drop(self, feeds: list[Feed], feed: Feed) -> None:
         feeds.remove(feed)
@@ -277,20 +289,22 @@ class Sender:
         to = self._addressee(feed)
         crashed = {"state": "crashed", "attempt": to.attempt}
         body = _delivery.metrics_body(to, [], run=crashed)
-        if self.transport.post("/wandb/metrics", body).kind == _transport.ACCEPTED:
-            return True
-        self._back_off(0.0)
-        return False
+        verdict = self.transport.post("/wandb/metrics", body)
+        if verdict.kind == _transport.RETRY:
+            self._back_off(verdict.retry_after_s)
+        return verdict.kind != _transport.RETRY
 
     def adopt(self) -> None:
         """Take over the streams dead processes have left for the same server."""
-        own = {feed.stream for feed in self.live + self.left}
-        for orphan in _adopt.orphans(self.settings.spool_dir, own):
+        for orphan in _adopt.orphans(self.settings.spool_dir, self._is_own):
             head = orphan.head()
-            if head is None or head["base_url"] != self.transport.base_url:
+            if head is None or head.get("base_url") != self.transport.base_url:
                 orphan.close()
             else:
                 self._take_over(orphan, head)
+
+    def _is_own(self, stream: str) -> bool:
+        return any(feed.stream == stream for feed in self.live + self.left)
 
     def _take_over(self, orphan: _adopt.Orphan, head: dict[str, Any]) -> None:
         feed = Feed(orphan, head, self._pause)
