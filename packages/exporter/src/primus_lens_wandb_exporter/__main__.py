@@ -106,7 +106,8 @@ def _doctor(settings: _settings.Settings, env: Mapping[str, str]) -> int:
 def _check_hook() -> tuple[bool, str]:
     if not _activate.switched_on():
         return False, "hook: switched off by PRIMUS_LENS_WANDB_HOOK"
-    armed = getattr(sys, "_primus_lens", None) in sys.meta_path
+    tapped = getattr(sys.modules.get("wandb"), "_primus_lens_patched", False)
+    armed = tapped or getattr(sys, "_primus_lens", None) in sys.meta_path
     where = "armed by the .pth line" if armed else "not armed: is the .pth file in site-packages?"
     return armed, f"hook: {where}"
 
