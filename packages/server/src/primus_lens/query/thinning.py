@@ -16,30 +16,48 @@ def kept(x: NDArray[np.float64], y: NDArray[np.float64], *, most: int) -> NDArra
     Returns at most `most` finite points and three marks a bucket. O(n) time.
     Method: M4 (Jugel et al. 2014, "M4: A Visualization-Oriented Time Series Data Aggregation").
     """
+    return kept_in(bucket_starts(x, most=most), y)
+
+
+def bucket_starts(x: NDArray[np.float64], *, most: int) -> NDArray[np.intp] | None:
+    """The index at which each bucket of x begins, None to keep all; for all curves over one x."""
     if len(x) <= most:
-        return np.arange(len(x))
+        return None
     buckets = max(1, most // PER_BUCKET)
     span = x[-1] - x[0]
-    place = np.zeros(len(x), dtype=np.intp)
-    if span > 0:
-        place = np.minimum(((x - x[0]) / span * buckets).astype(np.intp), buckets - 1)
-    starts = np.flatnonzero(np.diff(place, prepend=-1))
-    ends = np.append(starts[1:], len(x))
+    if span <= 0:
+        return np.zeros(1, dtype=np.intp)
+    place = np.minimum(((x - x[0]) / span * buckets).astype(np.intp), buckets - 1)
+    return np.flatnonzero(np.diff(place, prepend=-1))
+
+
+def kept_in(starts: NDArray[np.intp] | None, y: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Which points of a curve to draw, given where its buckets begin; as `kept`."""
+    if starts is None:
+        return np.arange(len(y))
+    pick = _of_finite if np.isfinite(y).all() else _of_any
+    ends = [*starts[1:].tolist(), len(y)]
     chosen = [
-        _of_bucket(y, start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+        start + place
+        for start, end in zip(starts.tolist(), ends, strict=True)
+        for place in pick(y[start:end])
     ]
-    return np.unique(np.concatenate(chosen))
+    return np.unique(np.array(chosen, dtype=np.intp))
 
 
-def _of_bucket(y: NDArray[np.float64], start: int, end: int) -> NDArray[np.intp]:
-    values = y[start:end]
+def _of_finite(values: NDArray[np.float64]) -> tuple[int, ...]:
+    """The places of a bucket to draw, all of whose values are finite; 1 us."""
+    return 0, int(values.argmin()), int(values.argmax()), len(values) - 1
+
+
+def _of_any(values: NDArray[np.float64]) -> list[int]:
+    """The places of a bucket to draw; 10 us."""
     finite = np.flatnonzero(np.isfinite(values))
     picked: list[int] = []
     if len(finite):
         lowest = finite[values[finite].argmin()]
         highest = finite[values[finite].argmax()]
         picked += [int(finite[0]), int(lowest), int(highest), int(finite[-1])]
-    if len(finite) < len(values):
-        for odd in (np.isnan(values), np.isposinf(values), np.isneginf(values)):
-            picked += np.flatnonzero(odd)[:1].tolist()
-    return np.asarray(picked, dtype=np.intp) + start
+    for odd in (np.isnan(values), np.isposinf(values), np.isneginf(values)):
+        picked += np.flatnonzero(odd)[:1].tolist()
+    return picked
