@@ -1,20 +1,23 @@
 """A workload's metrics: which there are, their points as rows, their curves as columns.
 
-Comes after routes/workload_metrics; reads through store/points_read, thins through thinning.
+Comes after routes/workload_metrics; reads through store/chunk_read and points_read,
+thins through thinning.
 """
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
-import asyncpg
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from primus_lens.model import naming
 from primus_lens.query import thinning
-from primus_lens.store import inventory, points_read
+from primus_lens.store import chunk_read, inventory, points_read
+from primus_lens.store.chunk_read import Series, StoredSeries
 from primus_lens.store.database import Database
 from primus_lens.store.points_read import Span
 
@@ -69,7 +72,7 @@ def asked_names(metrics: str, repeated: Sequence[str]) -> list[str] | None:
 async def sources(database: Database, workload_uid: str) -> list[dict[str, object]]:
     """The sources of a workload with the number of their steps."""
     async with database.connection() as connection:
-        found = await points_read.sources(connection, workload_uid)
+        found = await chunk_read.sources(connection, workload_uid)
     return [{"name": name, "count": count} for name, count in found]
 
 
@@ -78,7 +81,7 @@ async def available(
 ) -> list[dict[str, object]]:
     """The metrics of a workload with their sources and the number of their points."""
     async with database.connection() as connection:
-        found = await points_read.available(connection, workload_uid, data_source)
+        found = await chunk_read.available(connection, workload_uid, data_source)
     return [
         {"name": name, "data_source": from_sources, "count": count}
         for name, from_sources, count in found
@@ -116,8 +119,9 @@ async def columns(
 ) -> list[Curve]:
     """The asked metrics as curves, each thinned to about `most` points when given."""
     async with database.connection() as connection:
-        found = await points_read.series(connection, span, names)
-    return [_curve(record, axis, most) for record in found]
+        found = await chunk_read.series(connection, span, names)
+    # A million points take some 20 ms; other requests must not wait for them.
+    return await asyncio.to_thread(_drawn, found, axis, most)
 
 
 async def version(database: Database, workload_uid: str) -> str:
@@ -126,28 +130,53 @@ async def version(database: Database, workload_uid: str) -> str:
         return await inventory.version(connection, workload_uid)
 
 
-def _curve(record: asyncpg.Record, axis: Axis, most: int | None) -> Curve:
-    steps = np.asarray(record["steps"], dtype=np.int64)
-    times = np.asarray(record["times"], dtype=np.float64)
-    values = np.asarray(record["values"], dtype=np.float64)
-    total = len(steps)
+class _Horizontal(msgspec.Struct, frozen=True):
+    """What the series of a run share: their steps and times in the order they are drawn.
+
+    order: of the points as stored, None where that is it. starts: of the buckets, None to draw all.
+    """
+
+    steps: NDArray[np.int64]
+    times: NDArray[np.float64]
+    order: NDArray[np.intp] | None
+    starts: NDArray[np.intp] | None
+
+
+def _drawn(found: StoredSeries, axis: Axis, most: int | None) -> list[Curve]:
+    curves: list[Curve] = []
+    shared: dict[tuple[int, int], tuple[Series, _Horizontal]] = {}
+    for series in found.unpacked():
+        # Series of the same steps have the very same arrays; kept alive here, their ids are theirs.
+        arrays = id(series.steps), id(series.times)
+        if arrays not in shared:
+            shared[arrays] = series, _horizontal(series, axis, most)
+        curves.append(_curve(series, shared[arrays][1]))
+    return curves
+
+
+def _horizontal(series: Series, axis: Axis, most: int | None) -> _Horizontal:
+    steps, times, order = series.steps, series.times.astype(np.float64), None
     if axis == "time":  # the job's clock may have been set back
         order = np.argsort(times, kind="stable")
-        steps, times, values = steps[order], times[order], values[order]
-    if most is not None:
-        x = times if axis == "time" else steps.astype(np.float64)
-        keep = thinning.kept(x, values, most=most)
-        steps, times, values = steps[keep], times[keep], values[keep]
+        steps, times = steps[order], times[order]
+    x = times if axis == "time" else steps.astype(np.float64)
+    starts = None if most is None else thinning.bucket_starts(x, most=most)
+    return _Horizontal(steps, times, order, starts)
+
+
+def _curve(series: Series, x: _Horizontal) -> Curve:
+    values = series.values if x.order is None else series.values[x.order]
+    keep = thinning.kept_in(x.starts, values)
     return Curve(
-        metric=naming.metric_name(record["key"]),
-        data_source=record["data_source"],
-        serial=record["serial"],
-        run_id=record["run_id"],
-        total=total,
-        thinned=len(steps) < total,
-        step=steps.tolist(),
-        time=times.tolist(),
-        value=_spoken(values),
+        metric=series.metric,
+        data_source=series.data_source,
+        serial=series.serial,
+        run_id=series.run_id,
+        total=len(values),
+        thinned=len(keep) < len(values),
+        step=x.steps[keep].tolist(),
+        time=x.times[keep].tolist(),
+        value=_spoken(values[keep]),
     )
 
 

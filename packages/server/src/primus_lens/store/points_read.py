@@ -1,6 +1,11 @@
-"""Points out of training_performance, for query/curves and query/progress."""
+"""Points out of training_performance.
+
+In order of time for query/curves and query/progress; for chunk_read, the parts of a workload that
+no chunk holds.
+"""
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -28,19 +33,42 @@ class Span(msgspec.Struct, frozen=True):
     to_step: int | None = None
 
 
-async def sources(connection: asyncpg.Connection, workload_uid: str) -> list[tuple[str, int]]:
-    """Every source with its number of steps."""
-    rows = await connection.fetch(_SQL["sources"], workload_uid)
-    return [(row["data_source"], row["count"]) for row in rows]
+class Part(msgspec.Struct, frozen=True):
+    """Some steps of one source of one run, both ends included."""
+
+    data_source: str
+    serial: int
+    first_step: int
+    last_step: int
+
+
+async def sources(
+    connection: asyncpg.Connection, workload_uid: str, parts: Sequence[Part]
+) -> list[asyncpg.Record]:
+    """How many steps some parts of a workload have. Returns data_source, count."""
+    rows: list[asyncpg.Record] = await connection.fetch(
+        _SQL["sources"], workload_uid, *_columns(parts)
+    )
+    return rows
 
 
 async def available(
-    connection: asyncpg.Connection, workload_uid: str, data_source: str = ""
-) -> list[tuple[str, list[str], int]]:
-    """Every metric with its sources and the number of its points, by name."""
-    rows = await connection.fetch(_SQL["available"], workload_uid, data_source, _NOT_METRICS)
-    found = [(naming.metric_name(r["key"]), r["data_sources"], r["count"]) for r in rows]
-    return sorted(found)
+    connection: asyncpg.Connection, workload_uid: str, parts: Sequence[Part]
+) -> list[asyncpg.Record]:
+    """How many points each metric has in some parts. Returns key, data_source, count."""
+    rows: list[asyncpg.Record] = await connection.fetch(
+        _SQL["available"], workload_uid, *_columns(parts), _NOT_METRICS
+    )
+    return rows
+
+
+def _columns(parts: Sequence[Part]) -> tuple[list[Any], ...]:
+    return (
+        [part.data_source for part in parts],
+        [part.serial for part in parts],
+        [part.first_step for part in parts],
+        [part.last_step for part in parts],
+    )
 
 
 async def points(
@@ -81,21 +109,18 @@ async def iterations(connection: asyncpg.Connection, span: Span) -> AsyncIterato
 
 
 async def series(
-    connection: asyncpg.Connection, span: Span, names: Sequence[str]
+    connection: asyncpg.Connection, span: Span, keys: Sequence[str], parts: Sequence[Part]
 ) -> list[asyncpg.Record]:
-    """The asked metrics as columns, one record a series.
+    """The asked series as columns, one record a series and part. keys: stored names.
 
-    Returns data_source, serial, run_id, key, steps, times (ms), values.
+    Returns data_source, serial, first_step (the part's), key, steps, times (ms), values.
     """
-    stored = [naming.stored_name(name) for name in names]
     rows: list[asyncpg.Record] = await connection.fetch(
         _SQL["series"],
         span.workload_uid,
-        span.data_source,
-        stored,
+        *_columns(parts),
+        keys,
         span.start_ms,
         span.end_ms,
-        span.from_step,
-        span.to_step,
     )
     return rows

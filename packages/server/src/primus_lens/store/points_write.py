@@ -17,6 +17,7 @@ from primus_lens.model.points import PlacedRow, Row
 from primus_lens.store import statements
 
 _SQL = statements.load("points_write.sql")
+_CHUNKS = statements.load("chunks.sql")
 
 
 async def merge_steps(connection: asyncpg.Connection, rows: Sequence[PlacedRow]) -> None:
@@ -62,7 +63,11 @@ def _rfc3339(at: int) -> str:
 async def note_latest(
     connection: asyncpg.Connection, rows: Sequence[PlacedRow], *, now: float
 ) -> None:
-    """Move run_last forward. now: Unix seconds of the server's clock."""
+    """Move run_last forward, and mark the chunks that the rows have made stale.
+
+    now: Unix seconds of the server's clock. In this order, which compaction relies on: the row of
+    run_last is locked first, then the ranges that are there by then are marked.
+    """
     latest: dict[tuple[str, int, str], tuple[Row, dict[str, Any]]] = {}
     for placed in sorted(rows, key=lambda placed: (placed.row.at, placed.row.step)):
         key = (placed.workload_uid, placed.serial, placed.row.data_source)
@@ -70,7 +75,7 @@ async def note_latest(
         values.update({n: v for n, v in placed.row.metrics.items() if is_number(v)})
         latest[key] = (placed.row, values)
     ordered = sorted(latest.items())  # one locking order for all replicas
-    await connection.execute(
+    sealed = await connection.fetch(
         _SQL["note_latest"],
         [key[0] for key, _ in ordered],
         [key[1] for key, _ in ordered],
@@ -80,6 +85,30 @@ async def note_latest(
         [msgspec.json.encode(values).decode() for _, (_, values) in ordered],
         now,
     )
+    await _mark_changed(connection, rows, sealed, now=now)
+
+
+async def _mark_changed(
+    connection: asyncpg.Connection,
+    rows: Sequence[PlacedRow],
+    sealed: Sequence[asyncpg.Record],
+    *,
+    now: float,
+) -> None:
+    """Most transactions only add steps after the sealed ones: then there is nothing to mark."""
+    sealed_steps = {
+        (row["workload_uid"], row["serial"], row["data_source"]): row["sealed_step"]
+        for row in sealed
+    }
+    late = {
+        (placed.workload_uid, placed.row.data_source, placed.serial, placed.row.step)
+        for placed in rows
+        if placed.row.step
+        <= sealed_steps[placed.workload_uid, placed.serial, placed.row.data_source]
+    }
+    if late:
+        fields = zip(*sorted(late), strict=True)
+        await connection.execute(_CHUNKS["mark_changed"], *map(list, fields), now)
 
 
 def is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON value

@@ -1,22 +1,37 @@
+-- A part is some steps of one source of one run. OFFSET 0 keeps the planner from reading a workload
+-- whole to find one: the index leads to each part.
+
 -- name: sources
--- How many steps each source of a workload has.
-SELECT data_source, count(*) AS count
-FROM training_performance WHERE workload_uid = $1
-GROUP BY data_source ORDER BY data_source;
+-- How many steps some parts of a workload have, by source. $2 to $5: the parts.
+SELECT part.data_source, count(*) AS count
+FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[])
+     AS part (data_source, serial, first_step, last_step)
+CROSS JOIN LATERAL (
+    SELECT FROM training_performance AS stored
+    WHERE stored.workload_uid = $1 AND stored.data_source = part.data_source
+      AND stored.serial = part.serial
+      AND stored.iteration BETWEEN part.first_step AND part.last_step
+    OFFSET 0
+) AS stored
+GROUP BY part.data_source;
 
 -- name: available
--- Every metric of a workload with its sources and how many steps carry it. $2: a source, or '' for all.
-SELECT key, array_agg(data_source ORDER BY data_source) AS data_sources, sum(count)::bigint AS count
-FROM (
-    SELECT metric.key, stored.data_source, count(*) AS count
-    FROM training_performance AS stored
-    CROSS JOIN LATERAL jsonb_each(stored.performance - $3::text[]) AS metric
-    WHERE stored.workload_uid = $1 AND ($2 = '' OR stored.data_source = $2)
-      AND (jsonb_typeof(metric.value) = 'number'
-           OR metric.value IN ('"NaN"', '"Infinity"', '"-Infinity"', '"-0.0"'))
-    GROUP BY metric.key, stored.data_source
-) AS per_source
-GROUP BY key ORDER BY key;
+-- How many steps of some parts carry each metric, by source. $2 to $5: the parts. $6: names that are
+-- not metrics.
+SELECT metric.key, part.data_source, count(*) AS count
+FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[])
+     AS part (data_source, serial, first_step, last_step)
+CROSS JOIN LATERAL (
+    SELECT performance FROM training_performance AS stored
+    WHERE stored.workload_uid = $1 AND stored.data_source = part.data_source
+      AND stored.serial = part.serial
+      AND stored.iteration BETWEEN part.first_step AND part.last_step
+    OFFSET 0
+) AS stored
+CROSS JOIN LATERAL jsonb_each(stored.performance - $6::text[]) AS metric
+WHERE jsonb_typeof(metric.value) = 'number'
+   OR metric.value IN ('"NaN"', '"Infinity"', '"-Infinity"', '"-0.0"')
+GROUP BY metric.key, part.data_source;
 
 -- name: points
 -- The points of a workload in order of time. $2: a source or ''. $3: stored names or NULL for all.
@@ -48,25 +63,28 @@ WHERE workload_uid = $1 AND ($2 = '' OR data_source = $2)
 ORDER BY timestamp, iteration, serial;
 
 -- name: series
--- Chosen metrics of a workload as columns, one row a series, steps ascending. $2: a source or ''.
--- $3: stored names. $4, $5: bounds in milliseconds, $6, $7: in steps; inclusive, each may be NULL.
-SELECT stored.data_source, stored.serial, run.run_id, metric.key,
+-- Chosen metrics of some parts of a workload as columns, one row a series and part, steps ascending.
+-- $2 to $5: the parts. $6: stored names. $7, $8: bounds in milliseconds, inclusive, each may be NULL.
+SELECT part.data_source, part.serial, part.first_step, metric.key,
        array_agg(stored.iteration ORDER BY stored.iteration) AS steps,
        array_agg(at.milliseconds ORDER BY stored.iteration) AS times,
        array_agg((stored.performance ->> metric.key)::float8 ORDER BY stored.iteration) AS values
-FROM training_performance AS stored
-JOIN training_run AS run USING (workload_uid, serial)
-CROSS JOIN LATERAL unnest($3::text[]) AS metric (key)
+FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[])
+     AS part (data_source, serial, first_step, last_step)
+CROSS JOIN LATERAL (
+    SELECT iteration, performance, point_times, created_at FROM training_performance AS stored
+    WHERE stored.workload_uid = $1 AND stored.data_source = part.data_source
+      AND stored.serial = part.serial
+      AND stored.iteration BETWEEN part.first_step AND part.last_step
+    OFFSET 0
+) AS stored
+CROSS JOIN LATERAL unnest($6::text[]) AS metric (key)
 CROSS JOIN LATERAL (
     SELECT round(coalesce((stored.point_times ->> metric.key)::numeric,
-                 extract(epoch FROM stored.created_at)) * 1000)::float8 AS milliseconds
+                 extract(epoch FROM stored.created_at)) * 1000)::bigint AS milliseconds
 ) AS at
-WHERE stored.workload_uid = $1 AND ($2 = '' OR stored.data_source = $2)
-  AND (jsonb_typeof(stored.performance -> metric.key) = 'number'
+WHERE (jsonb_typeof(stored.performance -> metric.key) = 'number'
        OR stored.performance -> metric.key IN ('"NaN"', '"Infinity"', '"-Infinity"', '"-0.0"'))
-  AND ($4::bigint IS NULL OR at.milliseconds >= $4)
-  AND ($5::bigint IS NULL OR at.milliseconds <= $5)
-  AND ($6::bigint IS NULL OR stored.iteration >= $6)
-  AND ($7::bigint IS NULL OR stored.iteration <= $7)
-GROUP BY stored.data_source, stored.serial, run.run_id, metric.key
-ORDER BY metric.key, stored.data_source, stored.serial;
+  AND ($7::bigint IS NULL OR at.milliseconds >= $7)
+  AND ($8::bigint IS NULL OR at.milliseconds <= $8)
+GROUP BY part.data_source, part.serial, part.first_step, metric.key;

@@ -15,7 +15,8 @@ ON CONFLICT (workload_uid, data_source, iteration, serial) DO UPDATE SET
 WHERE stored.performance || (excluded.performance - 'created_at') IS DISTINCT FROM stored.performance;
 
 -- name: note_latest
--- Move the newest values of runs forward; a late delivery fills in only what is missing.
+-- Move the newest values of runs forward; a late delivery fills in only what is missing. Locks the
+-- runs' rows until the transaction ends, and tells up to which step each is laid out in chunks.
 INSERT INTO run_last AS stored
     (workload_uid, serial, data_source, last_step, last_at, received_at, last_values)
 SELECT workload_uid, serial, data_source, last_step, to_timestamp(at), to_timestamp($7), last_values
@@ -28,4 +29,5 @@ ON CONFLICT (workload_uid, serial, data_source) DO UPDATE SET
     last_step   = CASE WHEN excluded.last_at >= stored.last_at
                        THEN excluded.last_step ELSE stored.last_step END,
     last_at     = greatest(stored.last_at, excluded.last_at),
-    received_at = greatest(stored.received_at, excluded.received_at);
+    received_at = greatest(stored.received_at, excluded.received_at)
+RETURNING workload_uid, serial, data_source, sealed_step;
