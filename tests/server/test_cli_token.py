@@ -1,5 +1,6 @@
 """`primus-lens token create | list | revoke`, and a `serve` that needs one."""
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -7,6 +8,9 @@ import sys
 import httpx
 import pytest
 from serving import NO_SELF_METRICS
+
+from primus_lens import assembly
+from primus_lens.model.errors import ConfigError
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - the fact under test
 REQUIRED = f"{NO_SELF_METRICS}access: {{required: true}}\n"
@@ -96,6 +100,27 @@ def test_embedded_database_without_a_server(make_server):
     token = made("--scope", "read", "--data-dir", str(server.data_directory))
     assert not (server.data_directory / "postgres" / "postmaster.pid").exists()
     assert answers(server.start(), token) == 200
+
+
+def test_embedded_database_of_a_starting_server_is_waited_for(tmp_path):
+    """A server holds the directory before its PostgreSQL tells where its socket is."""
+    told = tmp_path / "postgres" / "postmaster.pid"
+    told.parent.mkdir()
+
+    async def waiting():
+        found = asyncio.create_task(assembly._dsn_of_running(tmp_path))
+        await asyncio.sleep(0)  # it looks: there is nothing
+        told.write_text(f"1\n{told.parent}\n1\n5432\n/run/lens\n")
+        return await found
+
+    assert "host=/run/lens" in asyncio.run(waiting())
+
+
+def test_embedded_database_that_never_starts_is_given_up(tmp_path, monkeypatch):
+    """A directory that is held without a PostgreSQL in it is told, after a minute."""
+    monkeypatch.setattr(assembly, "_SOCKET_WITHIN_S", -1.0)
+    with pytest.raises(ConfigError, match="in use, but no PostgreSQL has come up"):
+        asyncio.run(assembly._dsn_of_running(tmp_path))
 
 
 @pytest.mark.parametrize("in_the_file", [False, True])
