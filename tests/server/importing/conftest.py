@@ -57,6 +57,12 @@ def record(home, scenarios, **settings):
 
 
 @pytest.fixture(scope="session")
+def record_runs():
+    """Records scenarios in a folder of their own."""
+    return record
+
+
+@pytest.fixture(scope="session")
 def recorded(tmp_path_factory):
     """The .wandb file of each scenario by its name, and of one that logs 6,000 rows."""
     scenarios = {**SCENARIOS, "many rows": MANY_ROWS}
