@@ -20,6 +20,7 @@ from primus_lens.importing.records import (
     ImportFailed,
     Point,
     Record,
+    is_number,
     json_float,
     json_number,
 )
@@ -166,7 +167,7 @@ def _number(cell: str | None) -> msgspec.Raw | None:
     if not text:
         return None
     exact = json_number(text)
-    if exact is not None:
+    if exact is not None or is_number(text):
         return exact
     word = _WORDS.get(text.lstrip("+-").lower())
     if word:

@@ -53,9 +53,7 @@ class EventFile:
     def _opening(self) -> bytes:
         first = next(self._frames(), None)
         if first is None or first.payload is None:
-            raise ImportFailed(
-                f"{self.path} is not a TensorBoard event file, or is damaged at once"
-            )
+            raise ImportFailed(f"{self.path} does not begin as a TensorBoard event file")
         return self.path.name.encode() + first.payload
 
     def _read(self, event: bytes) -> list[Point] | None:
