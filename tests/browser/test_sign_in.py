@@ -107,6 +107,13 @@ def test_revoked_token_ends_the_session(guarded, guarded_server, make_token, rep
     expect(guarded.get_by_role("link", name=reported)).to_have_count(0)
 
 
+def test_api_page_leads_to_the_sign_in(guarded):
+    """The description of the API is for readers with a token; others are shown the way."""
+    guarded.goto("/docs")
+    guarded.get_by_role("link", name="Sign in").click()
+    expect(guarded.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
 def test_page_of_an_open_server_asks_nothing(page):
     """Where no token is needed there is neither a form nor a way to sign out."""
     page.goto("/")

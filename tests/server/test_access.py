@@ -298,6 +298,16 @@ def test_server_that_asks_for_tokens_answers_under_any_name(make_token, guarded_
     assert httpx.get(url, headers=headers).status_code == 200
 
 
+def test_description_says_that_a_token_is_needed(make_token, guarded_server, server):
+    """Programs made from the OpenAPI document know to send a token where one is asked for."""
+    headers = bearer(make_token("read"))
+    told = httpx.get(f"{guarded_server.url}/openapi.json", headers=headers).json()
+    [scheme] = told["components"]["securitySchemes"].values()
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    assert told["security"] == [{"token": []}]
+    assert "security" not in httpx.get(f"{server.url}/openapi.json").json()
+
+
 def on(dsn, **more):
     """A configuration on a PostgreSQL that exists."""
     lines = [NO_SELF_METRICS, f"database: {{dsn: '{dsn}'}}"]

@@ -54,7 +54,8 @@ def application(
         app.add_middleware(LoopbackHostCheck)
     paths = {getattr(route, "path", "") for route in routes}
     bodies = {f"{wandb_v1.PREFIX}/{kind}": body for kind, body in wandb_v1.MESSAGES.items()}
-    openapi.describe(app, {path: body for path, body in bodies.items() if path in paths})
+    served = {path: body for path, body in bodies.items() if path in paths}
+    openapi.describe(app, served, with_tokens=book is not None)
     return app
 
 

@@ -17,9 +17,14 @@ _ANSWERS = {
     "503": "Not now; see Retry-After.",
 }
 
+_TOKEN = {"type": "http", "scheme": "bearer", "bearerFormat": "lens_<id>_<secret>"}
 
-def describe(app: FastAPI, bodies: Mapping[str, type]) -> None:
-    """Add the plain ingest routes to an app's document. bodies: message type by path."""
+
+def describe(app: FastAPI, bodies: Mapping[str, type], *, with_tokens: bool = False) -> None:
+    """Add the plain ingest routes to an app's document, and that it asks for tokens.
+
+    bodies: message type by path.
+    """
     document_of_readers = app.openapi
     schemas, components = msgspec.json.schema_components(bodies.values(), ref_template=_REF)
 
@@ -28,6 +33,9 @@ def describe(app: FastAPI, bodies: Mapping[str, type]) -> None:
         described.setdefault("components", {}).setdefault("schemas", {}).update(components)
         for (path, kind), schema in zip(bodies.items(), schemas, strict=True):
             described["paths"][path] = {"post": _operation(kind, schema)}
+        if with_tokens:
+            described["components"]["securitySchemes"] = {"token": _TOKEN}
+            described["security"] = [{"token": []}]
         return described
 
     app.openapi = document  # type: ignore[method-assign] # FastAPI's documented way to extend it
