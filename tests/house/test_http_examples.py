@@ -13,23 +13,25 @@ SHOWN_AT = "http://127.0.0.1:8080"
 EXAMPLE = re.compile(r"```sh\n(curl .*?)\n```\n```json(?: status=(\d+))?\n(.*?)\n```", re.DOTALL)
 
 # The server's own clock: the moment of the test, not of the document.
-CLOCKS = {"first_seen", "last_seen", "created_at", "updated_at"}
+CLOCKS = {"first_seen", "last_seen", "created_at", "updated_at", "at"}
 
 
 def performed(command, url):
     """The answer to a curl command, asked of the server at url."""
     program, *words = shlex.split(command)
     assert program == "curl"
-    headers, body = {}, None
+    headers, body, method = {}, None, ""
     for option, word in itertools.pairwise([*words, ""]):
         if option == "-H":
             name, _, value = word.partition(": ")
             headers[name] = value
         elif option == "-d":
             body = word
+        elif option == "-X":
+            method = word
         elif option.startswith(SHOWN_AT):
             address = option.replace(SHOWN_AT, url)
-    method = "GET" if body is None else "POST"
+    method = method or ("GET" if body is None else "POST")
     return httpx.request(method, address, headers=headers, content=body, timeout=30)
 
 

@@ -19,6 +19,7 @@ from primus_lens.ingest.intake import Intake
 from primus_lens.model import errors
 from primus_lens.routes import operations, session, wandb_v1, workload_metrics
 from primus_lens.routes.application import application
+from primus_lens.routes.detections import DetectionEndpoints
 from primus_lens.selfmetrics import SelfMetrics
 from primus_lens.settings import DatabaseSettings, Settings
 from primus_lens.store import embedded_directory
@@ -60,7 +61,9 @@ async def running(
                 name: await _database(cluster_dsn, stack, migrate=False)
                 for name, cluster_dsn in settings.clusters.items()
             }
-            clusters[settings.api.cluster] = await _database(dsn, stack, migrate=False)
+            own = await _database(dsn, stack, migrate=False)
+            clusters[settings.api.cluster] = own
+            routers.append(DetectionEndpoints(own, settings.limits).router())
             routers.append(
                 workload_metrics.WorkloadMetrics(clusters, settings.api.cluster).router()
             )

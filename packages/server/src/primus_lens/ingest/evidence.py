@@ -8,7 +8,13 @@ import msgspec
 from primus_lens.detection import decide
 from primus_lens.ingest.admission import sender_of
 from primus_lens.model import errors
-from primus_lens.model.detections import Detection, DetectionRequest, SourcedDetection
+from primus_lens.model.detections import (
+    Detection,
+    DetectionRequest,
+    Evidence,
+    Hints,
+    SourcedDetection,
+)
 from primus_lens.model.points import Receipt, WorkloadUid
 from primus_lens.store import detections, pods
 from primus_lens.store.database import Database
@@ -44,6 +50,24 @@ class EvidenceIntake:
         return Receipt(workloads=len(workloads)), detection
 
 
+async def overrule(database: Database, workload_uid: WorkloadUid, detection: Detection) -> None:
+    """Store what a user says a workload runs; it outranks every report."""
+    now = time.time()
+    report = detections.SourceReport(now, Evidence(), Hints(), detection)
+    async with database.connection() as connection, connection.transaction():
+        sources = await detections.lock_sources(connection, workload_uid, now=now)
+        await _write(connection, workload_uid, {**sources, decide.USER: report}, now=now)
+
+
+async def withdraw(database: Database, workload_uid: WorkloadUid) -> None:
+    """Forget what a user said; the reports decide again."""
+    now = time.time()
+    async with database.connection() as connection, connection.transaction():
+        sources = await detections.lock_sources(connection, workload_uid, now=now)
+        sources.pop(decide.USER, None)
+        await _write(connection, workload_uid, sources, now=now)
+
+
 async def write_detection(
     connection: asyncpg.Connection,
     workload_uid: WorkloadUid,
@@ -61,7 +85,16 @@ async def write_detection(
     sources = await detections.lock_sources(connection, workload_uid, now=now)
     if request.source in sources and _rank(sources[request.source]) > _rank(report):
         return
-    sources[request.source] = report
+    await _write(connection, workload_uid, {**sources, request.source: report}, now=now)
+
+
+async def _write(
+    connection: asyncpg.Connection,
+    workload_uid: WorkloadUid,
+    sources: detections.Sources,
+    *,
+    now: float,
+) -> None:
     voices = [
         SourcedDetection(source, said.at, said.detection)
         for source, said in sorted(sources.items())

@@ -127,6 +127,16 @@ class LogsReport(msgspec.Struct):
     timestamp: Timestamp | None = None
 
 
+class UserDetection(msgspec.Struct):
+    """Body of PUT /api/v1/workloads/{uid}/detection: what a person says the workload runs.
+
+    At least one of the two; a framework is a wrapper (drives the training) or a base (does it).
+    """
+
+    wrapper_framework: Identity = ""
+    base_framework: Identity = ""
+
+
 class BatchReport(msgspec.Struct):
     """Body of POST /api/v1/wandb/batch. Describes it; `decode_parts` reads it."""
 
@@ -135,11 +145,11 @@ class BatchReport(msgspec.Struct):
     logs: LogsReport | None = None
 
 
-Message = TypeVar("Message", MetricsReport, LogsReport, detections.DetectionRequest)
+Message = TypeVar("Message", MetricsReport, LogsReport, UserDetection, detections.DetectionRequest)
 
 _DECODERS: dict[type, msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(kind)
-    for kind in (MetricsReport, LogsReport, detections.DetectionRequest)
+    for kind in (MetricsReport, LogsReport, UserDetection, detections.DetectionRequest)
 }
 _PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANYTHING = msgspec.json.Decoder()

@@ -45,10 +45,11 @@ async def write(
     merged: MergedDetection | None,
     now: float,
 ) -> None:
-    """Store what the sources say; without a merged detection the columns stay as they are."""
+    """Store what the sources say; without a merged detection there is no framework."""
     encoded = msgspec.json.encode(sources).decode()
     await connection.execute(_SQL["write_sources"], workload_uid, encoded, now)
     if merged is None:
+        await connection.execute(_SQL["write_no_detection"], workload_uid, now)
         return
     await connection.execute(
         _SQL["write_detection"],

@@ -13,6 +13,14 @@ UPDATE framework_detection SET
     conflicts = $9, updated_at = to_timestamp($10)
 WHERE workload_uid = $1;
 
+-- name: write_no_detection
+-- No source names a framework (any more).
+UPDATE framework_detection SET
+    framework = NULL, framework_layer = NULL, wrapper_framework = NULL, base_framework = NULL,
+    confidence = 0, status = 'unknown', method = NULL, conflicts = '[]',
+    updated_at = to_timestamp($2)
+WHERE workload_uid = $1;
+
 -- name: write_sources
 -- What each source last said, with its evidence.
 UPDATE framework_detection SET sources = $2, updated_at = to_timestamp($3) WHERE workload_uid = $1;
