@@ -26,6 +26,8 @@ class Job:
             "PRIMUS_LENS_WANDB_SPOOL_DIR": str(home / "spool"),
             "PRIMUS_LENS_WANDB_DEBUG": "true",
             "POD_NAME": "pod-1",
+            # Set when the tests run under coverage, which then measures the job too.
+            **{name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")},
         }
 
     def start(self, code, *flags, python=""):
