@@ -1,10 +1,13 @@
 """Rows wandb's service makes from event files (sync_tensorboard): read from the run's own file."""
 
 import json
+import struct
+import zlib
 
 import event_file
 import oracle
 import pytest
+from wandb.proto import wandb_internal_pb2 as pb
 
 from primus_lens_wandb_exporter import _points
 from primus_lens_wandb_exporter._wandb_file import WandbFile
@@ -60,6 +63,27 @@ def test_a_file_that_is_gone_does_not_hide_the_end(job, receiver):
     job.run(TENSORBOARD + move + "run.finish()", quiet=False)
     assert receiver.run_facts("r1")["state"] == "finished"
     assert receiver.curves("r1")[0] == {"before": 1}
+
+
+@pytest.mark.usefixtures("events")
+def test_a_second_folder_of_events_changes_nothing(job, receiver):
+    """Rows of a second event file arrive too, and none of the first comes twice."""
+    event_file.write(job.home / "more", [(i, "accuracy", i) for i in range(50)])
+    more = 'run._tensorboard_callback("more", root_logdir="more")\n'
+    job.run(TENSORBOARD + more + "run.finish()")
+    assert receiver.curves("r1") == oracle.rows(job.file("r1"))
+    named = [(point["name"], point["step"]) for point in receiver.points("r1")]
+    assert sum(name == "accuracy" for name, _ in named) == 50
+    assert sum(name == "loss" for name, _ in named) == 500
+
+
+@pytest.mark.usefixtures("events")
+def test_a_job_that_reports_nothing_is_left_alone(job, receiver):
+    """With reporting off and no local file, such a run goes its way and nothing is sent."""
+    job.env["PRIMUS_LENS_WANDB_API_REPORTING"] = "false"
+    job.run(TENSORBOARD + "run.finish()")
+    assert len(oracle.rows(job.file("r1"))) > 500
+    assert receiver.requests == []
 
 
 @pytest.fixture
@@ -119,3 +143,34 @@ def test_a_damaged_file_gives_the_rows_before_the_damage(recorded):
     found = read(WandbFile(str(recorded), 0))
     assert 0 < len(found) < len(rows)
     assert found == {step: rows[step] for step in found}
+
+
+def test_the_padding_of_a_block_is_skipped(tmp_path):
+    """Up to six bytes at the end of a block hold nothing; while they are missing, reading waits."""
+    path = tmp_path / "padded.wandb"
+    around = len(chunk(record(0, "x" * 30_000))) - 30_000
+    text = "x" * (32 * 1024 - 3 - 7 - around)
+    data = b":W&B" + bytes(3) + chunk(record(0, text))
+    assert len(data) == 32 * 1024 - 3
+    path.write_bytes(data)
+    file = WandbFile(str(path), 0)
+    assert read(file) == {0: {"loss": 1}}
+    path.write_bytes(data + bytes(2))
+    assert read(file) == {}
+    path.write_bytes(data + bytes(3) + chunk(record(1, "")))
+    assert read(file) == {1: {"loss": 1}}
+
+
+def record(step, text):
+    """Return a wandb record of one row: a number, a text and a field we do not know."""
+    items = [("loss", 1), ("text", text), ("_step", step)]
+    row = pb.HistoryRecord(
+        item=[pb.HistoryItem(key=key, value_json=json.dumps(value)) for key, value in items]
+    )
+    row._info.stream_id = "r1"
+    return pb.Record(history=row).SerializeToString()
+
+
+def chunk(body):
+    """Return a whole record as it lies in the file."""
+    return struct.pack("<IHB", zlib.crc32(body, zlib.crc32(b"\x01")), len(body), 1) + body
