@@ -44,13 +44,15 @@ class Connection:
 
     def __init__(self, url: str, token: str | None, timeout_s: float) -> None:
         self.url = url.rstrip("/")
+        if not self.url.startswith(("http://", "https://")):
+            raise LensApiError(f'"{url}" is no address of a server; write http://host:port')
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             self._http = httpx.Client(
                 base_url=f"{self.url}/api/v1", headers=headers, timeout=timeout_s
             )
         except (httpx.InvalidURL, UnicodeEncodeError) as error:
-            raise LensApiError(f"{url} or the token cannot be used: {error}") from error
+            raise LensApiError(f"the address or the token cannot be used: {error}") from error
 
     def close(self) -> None:
         """Give the sockets back."""
@@ -86,7 +88,7 @@ class Connection:
             self._told_in_words(),
             self._http.stream("GET", path, params=list(parameters), headers=headers) as answer,
         ):
-            if answer.is_error:
+            if not answer.is_success:
                 answer.read()
             _refuse_errors(answer)
             yield answer
