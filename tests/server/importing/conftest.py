@@ -1,5 +1,6 @@
 """Runs recorded by real wandb, a command that imports, and a server that can be made to stall."""
 
+import gzip
 import http.server
 import json
 import os
@@ -87,9 +88,10 @@ def import_command(server):
 
 
 class Gate(http.server.ThreadingHTTPServer):
-    """Passes POSTs on to a server: so many of them, then it answers 503 or not at all.
+    """Passes POSTs on to a server: so many of them, then it keeps silent.
 
-    passing: how many more go through. stalled: set once one is held back for good.
+    passing: how many more go through. stalled: set once one is held back for good. busy: how many
+    are answered with 503 first. refusing: those whose body holds this text get 422.
     """
 
     daemon_threads = True
@@ -100,6 +102,7 @@ class Gate(http.server.ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.passing = 0
         self.busy = 0
+        self.refusing = b""
         self.stalled = threading.Event()
         self.opened = threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -117,6 +120,9 @@ class _Passing(http.server.BaseHTTPRequestHandler):
         if self.server.busy:
             self.server.busy -= 1
             self.answer(503, b'{"error": "too busy"}', {"Retry-After": "0"})
+            return
+        if self.server.refusing and self.server.refusing in gzip.decompress(body):
+            self.answer(422, b'{"error": "refused"}', {})
             return
         if not self.server.passing:
             self.server.stalled.set()
