@@ -12,7 +12,7 @@ import sys
 import psutil
 import pytest
 from receiver import accept, refuse
-from test_delivery import Bench, adopt, log, steps
+from streams import Bench, adopt, log, steps
 from test_process_life import DOWN, drain
 
 from primus_lens_wandb_exporter import _frames
