@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -138,13 +138,12 @@ class _Drawn(NamedTuple):
 def _of_each_run(table: Columns, x: Axis) -> dict[str, list[_Drawn]]:
     """The points of each run and source, by a title for people."""
     found: dict[str, list[_Drawn]] = {}
-    order = ("run_id", "serial", "data_source")
-    keys = zip(*(table[name] for name in order), strict=True)
-    for (run_id, serial, source), *point in zip(
-        keys, table[x], table["step"], table["value"], strict=True
-    ):
+    keys = zip(table["run_id"], table["serial"], table["data_source"], strict=True)
+    places: Sequence[float] = table["step"] if x == "step" else table["time"]
+    points = map(_Drawn, places, table["step"], table["value"])
+    for (run_id, serial, source), point in zip(keys, points, strict=True):
         title = f"{run_id or '(unnamed)'} ({source}, serial {serial})"
-        found.setdefault(title, []).append(_Drawn(*point))
+        found.setdefault(title, []).append(point)
     return found
 
 

@@ -19,6 +19,13 @@ class Row(NamedTuple):
     value: float
 
 
+class _Key(NamedTuple):
+    """What tells a row from others; its value as text, since NaN does not equal itself."""
+
+    time: float
+    rest: tuple[object, ...]
+
+
 def follow(
     client: Client, uid: str, *names: str, first: int, pause: Callable[[], object]
 ) -> Iterator[Row]:
@@ -29,24 +36,22 @@ def follow(
     """
     client.workload(uid)
     times = client.curve(uid, *names, x="time", max_points=4)["time"]
-    since = _since(max(times, default=0.0))
-    known: dict[Row, None] = {}
-    table, tag = client.curve_since(uid, *names, since=since, tag="")
-    rows = _rows(table)
-    known.update(dict.fromkeys(map(_key, rows)))
-    yield from rows[len(rows) - min(first, len(rows)) :]
+    since, tag = _since(max(times, default=0.0)), ""
+    known: set[_Key] = set()
+    begun = False
     while True:
         table, tag = client.curve_since(uid, *names, since=since, tag=tag)
         if table is None:
             pause()
             continue
         fresh = [row for row in _rows(table) if _key(row) not in known]
-        known.update(dict.fromkeys(map(_key, fresh)))
-        yield from fresh
+        yield from fresh if begun else fresh[len(fresh) - min(first, len(fresh)) :]
+        known.update(map(_key, fresh))
+        begun = True
         newest = max((row.time for row in fresh), default=0.0)
         if _since(newest) > since:
             since = _since(newest)
-            known = {row: None for row in known if row.time >= since}
+            known = {key for key in known if key.time >= since}
 
 
 def _since(newest: float) -> float:
@@ -54,13 +59,11 @@ def _since(newest: float) -> float:
     return max(0.0, (newest // _WINDOW_S - 1) * _WINDOW_S)
 
 
-def _rows(table: Columns | None) -> list[Row]:
-    if table is None:
-        return []
-    order = ("time", "run_id", "data_source", "metric", "step", "value")
-    return sorted(Row(*cells) for cells in zip(*(table[name] for name in order), strict=True))
+def _rows(table: Columns) -> list[Row]:
+    columns = (table["time"], table["run_id"], table["data_source"], table["metric"])
+    rows = map(Row, *columns, table["step"], table["value"])
+    return sorted(rows, key=lambda row: row[:-1])
 
 
-def _key(row: Row) -> Row:
-    """A row that equals itself even where its value is NaN, which equals nothing."""
-    return row if row.value == row.value else row._replace(value=0.5, metric=f"{row.metric} NaN")
+def _key(row: Row) -> _Key:
+    return _Key(row.time, (*row[1:-1], repr(row.value)))

@@ -5,6 +5,7 @@ bytes (in a CSV file: its cells), so that neither a damaged part nor a tail that
 the numbers of the others: a second import sends exactly what the first one could not.
 """
 
+import abc
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -98,6 +99,7 @@ class Source(Protocol):
     identity: bytes
     account: Account
 
+    @abc.abstractmethod
     def records(self) -> Iterator[Record]:
         """Read the file from its start. Raises ImportFailed, OSError."""
 

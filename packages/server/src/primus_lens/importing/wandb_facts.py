@@ -104,8 +104,10 @@ class RunFacts:
         facts, code = self._account.facts, end.integer(1)
         facts["exit_code"] = code
         facts["state"] = "failed" if code else "finished"
-        self.note_time(facts.get("started_at", 0) + end.integer(2))
-        facts["ended_at"] = facts["attempt"]
+        if "started_at" in facts:
+            self.note_time(facts["started_at"] + end.integer(2))
+        if "attempt" in facts:
+            facts["ended_at"] = facts["attempt"]
 
 
 def _put(into: dict[str, Any], path: tuple[str, ...], value: Any) -> None:  # noqa: ANN401 - JSON
