@@ -271,6 +271,54 @@ def test_range_waits_for_a_writer_that_could_not_see_it(database_dsn):
     asyncio.run(scenario())
 
 
+def test_small_ranges_become_one_beside_a_writer_that_marks_them(database_dsn):
+    """Whoever is about to mark a range that becomes part of another is waited for, not hung up."""
+
+    async def scenario():
+        async with reading.opened(database_dsn) as database:
+            for last in (5, 9):
+                await add_steps(database, last - 5, last)
+                await Compaction(database, reading.TINY).sweep(now=reading.LATER)
+            await add_steps(database, 10, 13)
+            late = reading.report("w", [(3, 2000.0, {"a": -1}, {})])
+            placed = [points_write.PlacedRow("w", 1, "", late.rows[0])]
+            async with database.connection() as writer, writer.transaction():
+                await points_write.merge_steps(writer, placed)
+                sealed = await writer.fetch("SELECT * FROM run_last FOR UPDATE")
+                sweep = asyncio.create_task(
+                    Compaction(database, reading.TINY).sweep(now=reading.LATER)
+                )
+                await lock_awaited(database)
+                await points_write._mark_changed(writer, placed, sealed, now=1.0)
+            await sweep
+            await reading.assert_agree(database, "w")
+            return await ranges(database)
+
+    assert asyncio.run(scenario()) == [(0, 11, 12, True)]
+
+
+def test_one_answer_is_of_one_moment(database_dsn):
+    """While ranges are dropped and made anew, an answer has every point once."""
+
+    async def rebuild(database, reads):
+        while not reads.done():
+            await Compaction(database, reading.TINY).rebuild("w", now=reading.LATER)
+
+    async def read(database, expected):
+        for _ in range(100):
+            async with database.connection() as connection:
+                assert await reading.through_chunks(connection, reading.Span("w")) == expected
+
+    async def scenario():
+        async with reading.opened(database_dsn) as database:
+            await add_steps(database, 0, 99)
+            _, expected = await reading.both_ways(database, reading.Span("w"))
+            reads = asyncio.gather(*(read(database, expected) for _ in range(2)))
+            await asyncio.gather(reads, rebuild(database, reads))
+
+    asyncio.run(scenario())
+
+
 def test_build_during_which_a_step_came_is_void(database_dsn):
     """What was read before a step was committed does not count as what is stored."""
 
