@@ -69,6 +69,7 @@ class Process:
         recorder = self.open(run_id, owned=True)
         if recorder is not None:
             recorder.step = run.starting_step
+            recorder.shared = _run_facts.is_shared(run)
             recorder.fact(_frames.RUN, _run_facts.of_run(run))
 
     def open(self, run_id: str, *, owned: bool) -> Optional[_recorder.Recorder]:

@@ -18,15 +18,17 @@ _FACT_WAITS_S = 0.5
 class Recorder:
     """What this process logs to one run.
 
-    owned: this process started the run, so it alone numbers the rows. lock: held around wandb's own
-    publish and our append together, so both see the rows in one order; re-entrant, since a signal
-    handler may log too.
+    owned: this process started the run, so it alone numbers the rows. shared: it is one of several
+    that write to the run (mode="shared"), which wandb's backend numbers, whatever step is given.
+    lock: held around wandb's own publish and our append together, so both see the rows in one
+    order; re-entrant, since a signal handler may log too.
     """
 
     def __init__(self, run_id: str, stream: str, spool: _spool.Spool, *, owned: bool) -> None:
         self.run_id, self.stream, self.spool, self.owned = run_id, stream, spool, owned
         self.lock = threading.RLock()
         self.step = 0
+        self.shared = False
         self.ended = False
         self.refused = 0  # rows wandb itself drops: behind the current step, or after finish
         self._file: Optional[_wandb_file.WandbFile] = None
@@ -35,7 +37,7 @@ class Recorder:
 
     def row(self, message: Any) -> None:
         """Record a PartialHistoryRequest that wandb has just published. The lock is held."""
-        step = message.step.num if message.HasField("step") else None
+        step = message.step.num if message.HasField("step") and not self.shared else None
         flush = message.action.flush if message.HasField("action") else step is None
         self.place(_frames.ROW, step, message.SerializeToString(), flush=flush)
 
@@ -50,7 +52,8 @@ class Recorder:
         if self.ended or (step is not None and step < self.step and self.owned):
             self.refused += 1
             return
-        flags = 0 if self.owned or step is not None else _frames.STEP_UNKNOWN
+        known = step is not None or (self.owned and not self.shared)
+        flags = 0 if known else _frames.STEP_UNKNOWN
         if step is not None and step != self.step:
             flags |= _frames.ADVANCES
             self.step = step

@@ -38,6 +38,14 @@ def of_run(run: Any) -> bytes:
     return json.dumps({"facts": facts, "config": _changes(run.config)}).encode()
 
 
+def is_shared(run: Any) -> bool:
+    """Say whether several processes write to the run, by what wandb notes for its own statistics.
+
+    run: wandb's RunRecord; one of a wandb without mode="shared" has no such note.
+    """
+    return bool(getattr(run.telemetry.feature, "shared_mode", False))
+
+
 def of_disabled_run(config: Mapping[str, Any], started_at: float) -> bytes:
     """Return the payload of a RUN frame for a run wandb keeps no record of."""
     facts = {"state": "running", "started_at": started_at}

@@ -32,7 +32,8 @@ def _tap_event_files(process: Any, interface_class: Any) -> None:
     def _publish_tbdata(self: Any, *args: Any, **kwargs: Any) -> Any:
         with _EVENTS:
             recorder = process.recorder_of(self)
-            if recorder is not None and recorder.owned:
+            # The file of a shared run has no steps in it.
+            if recorder is not None and recorder.owned and not recorder.shared:
                 path = _path_of(recorder.run_id)
                 if path:
                     recorder.read_from(path)
