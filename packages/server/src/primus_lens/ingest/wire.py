@@ -89,10 +89,9 @@ class Exporter(msgspec.Struct):
     dropped: dict[str, int] = {}
 
 
-class MetricsReport(msgspec.Struct):
-    """Body of POST /api/v1/wandb/metrics."""
+class Addressed(msgspec.Struct, kw_only=True):
+    """What a report says beside its points: whose they are, and when it was sent."""
 
-    metrics: Annotated[list[Metric], msgspec.Meta(max_length=MOST_POINTS)]
     source: Source = "wandb"
     workload_uid: Identity = ""
     pod_uid: Identity = ""
@@ -100,6 +99,12 @@ class MetricsReport(msgspec.Struct):
     namespace: Identity = ""
     run_id: Identity = ""
     timestamp: Timestamp | None = None
+
+
+class MetricsReport(Addressed):
+    """Body of POST /api/v1/wandb/metrics."""
+
+    metrics: Annotated[list[Metric], msgspec.Meta(max_length=MOST_POINTS)]
     run: RunFacts | None = None
     definitions: list[Definition] = []
     gaps: list[GapNotice] = []
@@ -114,17 +119,10 @@ class LogRow(msgspec.Struct):
     timestamp: Timestamp | None = None
 
 
-class LogsReport(msgspec.Struct):
+class LogsReport(Addressed):
     """Body of POST /api/v1/wandb/logs."""
 
     logs: Annotated[list[LogRow], msgspec.Meta(max_length=MOST_POINTS)]
-    source: Source = "wandb"
-    workload_uid: Identity = ""
-    pod_uid: Identity = ""
-    pod_name: Identity = ""
-    namespace: Identity = ""
-    run_id: Identity = ""
-    timestamp: Timestamp | None = None
 
 
 class UserDetection(msgspec.Struct):
