@@ -21,8 +21,9 @@ from primus_lens.routes import operations, session, wandb_v1, workload_metrics
 from primus_lens.routes.application import application
 from primus_lens.routes.detections import DetectionEndpoints
 from primus_lens.selfmetrics import SelfMetrics
-from primus_lens.settings import DatabaseSettings, Settings
+from primus_lens.settings import CompactionSettings, DatabaseSettings, Settings
 from primus_lens.store import embedded_directory
+from primus_lens.store.compaction import Compaction
 from primus_lens.store.database import Database
 from primus_lens.store.embedded import EmbeddedPostgres
 from primus_lens.store.tokens import TokenBook
@@ -176,6 +177,8 @@ async def _processor(
     stack.push_async_callback(intake.drain)
     attaching = asyncio.create_task(_attach_parked(database), name="attach parked reports")
     stack.push_async_callback(_cancelled, attaching)
+    compacting = asyncio.create_task(_compact(database, settings.compaction), name="compaction")
+    stack.push_async_callback(_cancelled, compacting)
     return wandb_v1.WandbEndpoints(
         intake,
         EvidenceIntake(database, reject_unknown_pods=reject),
@@ -194,6 +197,17 @@ async def _attach_parked(database: Database) -> None:
         except errors.LensError as error:
             log.warning("parked reports wait", extra={"reason": error.message})
         await asyncio.sleep(_ATTACH_EVERY_S)
+
+
+async def _compact(database: Database, settings: CompactionSettings) -> None:
+    """Keep packing what has settled."""
+    compaction = Compaction(database)
+    while True:
+        try:
+            await compaction.sweep(now=time.time())
+        except errors.LensError as error:
+            log.warning("compaction waits", extra={"reason": error.message})
+        await asyncio.sleep(settings.every_s)
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

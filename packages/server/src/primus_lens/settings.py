@@ -97,6 +97,12 @@ class LimitSettings(Group, frozen=True):
     pending_bytes: int = 128 << 20
 
 
+class CompactionSettings(Group, frozen=True):
+    """Columnar chunks, made in the background. every_s: between two looks for settled steps."""
+
+    every_s: float = 5.0
+
+
 class ApiSettings(Group, frozen=True):
     """The reading side. cluster: the name under which this server's own database is known."""
 
@@ -119,6 +125,7 @@ class Settings(Group, frozen=True):
     metrics: MetricsSettings = MetricsSettings()
     workloads: WorkloadSettings = WorkloadSettings()
     limits: LimitSettings = LimitSettings()
+    compaction: CompactionSettings = CompactionSettings()
     api: ApiSettings = ApiSettings()
     clusters: dict[str, str] = {}
     log: LogSettings = LogSettings()
