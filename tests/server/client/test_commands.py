@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -10,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 
-from primus_lens import exporting, following, plotting
+from primus_lens import cli_read, exporting, following, plotting
 
 AT = 1_700_000_000.5
 
@@ -201,3 +203,57 @@ def test_plot_of_the_widest_range():
 def test_plot_of_nothing_finite():
     """Where no value is finite there is nothing to draw."""
     assert plotting.drawing([0, 1], [float("nan"), float("inf")], width=10) == []
+
+
+@pytest.mark.parametrize(
+    "seconds, words",
+    [(-3, "0 s ago"), (59.9, "59 s ago"), (60, "1 min ago"), (7200, "2 h ago"), (1e6, "11 d ago")],
+)
+def test_age_is_told_in_one_unit(seconds, words):
+    """How long ago a workload was heard, in the largest unit that fits."""
+    assert cli_read._ago(seconds) == words
+
+
+@pytest.fixture
+def on_a_terminal(server):
+    """Runs `primus-lens` with a terminal as standard output; returns what it shows."""
+
+    def command(*words):
+        ours, theirs = pty.openpty()
+        words = [sys.executable, "-m", "primus_lens", *words, "--url", server.url]
+        with subprocess.Popen(words, stdout=theirs, stderr=theirs) as running:
+            os.close(theirs)
+            shown = bytearray()
+            try:
+                while part := os.read(ours, 65536):
+                    shown += part
+            except OSError:  # a terminal's way to say that its other end is closed
+                os.close(ours)
+        return running.returncode, shown.decode()
+
+    return command
+
+
+def test_runs_on_a_terminal(on_a_terminal, two_runs):
+    """On a terminal the table keeps to its width."""
+    status, shown = on_a_terminal("runs", "--q", two_runs)
+    assert status == 0
+    assert "workload" in shown
+
+
+def test_parquet_is_not_thrown_at_a_terminal(on_a_terminal, two_runs):
+    """Bytes for a machine go to a file or a pipe."""
+    status, shown = on_a_terminal("export", two_runs, "--format", "parquet")
+    assert status == 2
+    assert "Parquet is no text for a terminal; name a file with -o" in shown
+
+
+def test_parquet_of_windows_without_points(server, lens, workload, tmp_path):
+    """Gaps between steps leave no mark in a file."""
+    metrics = [{"name": "a", "value": 1, "step": s, "timestamp": AT} for s in (0, 1, 10_000)]
+    server.post("/wandb/metrics", {"workload_uid": workload, "metrics": metrics})
+    path = tmp_path / "points.parquet"
+    with path.open("wb") as file:
+        tables = exporting.tables(lens, workload, window=1)
+        assert exporting.write(tables, "parquet", file) == 3
+    assert pyarrow.parquet.read_table(path)["step"].to_pylist() == [0, 1, 10_000]

@@ -91,10 +91,12 @@ class Gate(http.server.ThreadingHTTPServer):
     """Passes POSTs on to a server: so many of them, then it keeps silent.
 
     passing: how many more go through. stalled: set once one is held back for good. busy: how many
-    are answered with 503 first. refusing: those whose body holds this text get 422.
+    are answered with 503 first. refusing: those whose body holds this text get
+    the status `refusal`.
     """
 
     daemon_threads = True
+    refusal = 422
 
     def __init__(self, url):
         super().__init__(("127.0.0.1", 0), _Passing)
@@ -122,7 +124,7 @@ class _Passing(http.server.BaseHTTPRequestHandler):
             self.answer(503, b'{"error": "too busy"}', {"Retry-After": "0"})
             return
         if self.server.refusing and self.server.refusing in gzip.decompress(body):
-            self.answer(422, b'{"error": "refused"}', {})
+            self.answer(self.server.refusal, b'{"error": "refused"}', {})
             return
         if not self.server.passing:
             self.server.stalled.set()

@@ -181,3 +181,20 @@ def test_changed_file_is_imported_anew(server, workload, import_command, tmp_pat
         path.write_text(f"step,time,a\n1,7,{value}\n")
         assert import_command("csv", path, "--workload", workload).returncode == 0
     assert server.points(workload) == {("a", 1): 2}
+
+
+def test_points_left_out_are_told(workload, import_command, tmp_path):
+    """The command says on stderr how many points it could not place."""
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,a\n,1\n2,1\n")
+    done = import_command("csv", path, "--workload", workload)
+    assert (done.returncode, done.stdout) == (0, f"metrics: 1 points from {path}\n")
+    assert done.stderr.startswith(f"primus-lens: {path}: 1 point(s) left out: no step, or a name")
+
+
+def test_file_named_twice_is_imported_once(workload, import_command, tmp_path):
+    """A file that is named, and found in a directory, too, is read once."""
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,a\n2,1\n")
+    done = import_command("csv", path, tmp_path, "--workload", workload)
+    assert len(done.stdout.splitlines()) == 1

@@ -51,6 +51,15 @@ def test_refusal_of_the_importer_is_told_at_once(answering_401, deliver, recorde
     assert caught.value.status == 401
 
 
+def test_facts_that_are_not_let_in_are_told(gate, deliver, recorded, monkeypatch):
+    """A token that is revoked between the points and the facts is told."""
+    gate.passing, gate.refusing = 10_000, b'"run":'
+    monkeypatch.setattr(type(gate), "refusal", 403)
+    with pytest.raises(LensApiError, match="refused") as caught:
+        deliver(gate, recorded["threads"])
+    assert caught.value.status == 403
+
+
 def test_facts_refused_for_good_are_told(gate, deliver, recorded):
     """What a server refuses again without the config is an error."""
     gate.passing, gate.refusing = 10_000, b'"run":'

@@ -92,3 +92,10 @@ def test_record_that_broke_off_is_told_as_damage():
     last = struct.pack("<IHB", zlib.crc32(b"\x04ended"), 5, 4) + b"ended"
     assert payloads(HEADER + first + whole) == [None, b"whole"]
     assert payloads(HEADER + last + whole) == [None, b"whole"]
+
+
+def test_zeros_fill_a_block():
+    """Where a writer left the rest of a block empty, reading goes on in the next."""
+    whole = struct.pack("<IHB", zlib.crc32(b"\x01whole"), 5, 1) + b"whole"
+    first = HEADER + whole
+    assert payloads(first + bytes(BLOCK - len(first)) + whole) == [b"whole", b"whole"]
