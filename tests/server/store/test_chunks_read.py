@@ -340,14 +340,57 @@ def test_build_during_which_a_step_came_is_void(database_dsn):
     asyncio.run(scenario())
 
 
+async def waiting(database):
+    """How many statements of the database wait for a lock."""
+    [(count,)] = await database.fetch(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return count
+
+
 async def lock_awaited(database):
-    """Come back when some statement of the database waits for a row or its transaction."""
-    waiting = 0
-    while not waiting:
-        [(waiting,)] = await database.fetch(
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
+    """Come back when some statement of the database waits for a lock."""
+    while not await waiting(database):
+        pass
+
+
+def test_range_is_split_after_a_writer_that_marks_the_whole(database_dsn):
+    """A step whose writer knows the range only as a whole is not missed in what is split off."""
+
+    async def scenario():
+        async with reading.opened(database_dsn) as database:
+            rows = [(step * 10, 1000.0 + step, {"a": step}, {}) for step in range(14)]
+            await reading.store(database, reading.report("w", rows))
+            compaction = Compaction(database, reading.TINY)
+            await compaction.sweep(now=reading.LATER)
+            await add_steps(database, 0, 49)
+            [(axis_id,)] = await database.fetch("SELECT axis_id FROM chunk_axis")
+            late = reading.report("w", [(105, 2000.0, {"a": -1}, {})])
+            placed = [points_write.PlacedRow("w", 1, "", late.rows[0])]
+            async with database.connection() as writer, writer.transaction():
+                await points_write.merge_steps(writer, placed)
+                sealed = await writer.fetch("SELECT * FROM run_last FOR UPDATE")
+                async with database.connection() as other, other.transaction():
+                    # Holds up a build that has finished its range and is about to write chunks.
+                    await other.execute("LOCK TABLE series IN SHARE ROW EXCLUSIVE MODE")
+                    run = RunSource("w", "wandb", 1)
+                    building = asyncio.create_task(
+                        compaction._build_all(run, axis_id, reading.LATER)
+                    )
+                    await lock_awaited(database)
+                    marking = asyncio.create_task(
+                        points_write._mark_changed(writer, placed, sealed, now=1.0)
+                    )
+                    while not marking.done() and await waiting(database) < 2:
+                        pass
+                while not building.done() and not (marking.done() and await waiting(database)):
+                    pass
+                await marking
+            await building
+            await reading.assert_agree(database, "w")
+
+    asyncio.run(scenario())
 
 
 def test_answers_agree_while_everything_happens_at_once(database_dsn):

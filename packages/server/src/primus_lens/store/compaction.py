@@ -86,7 +86,7 @@ class Compaction:
             _SQL["runs_to_compact"],
             self._heard_since,
             now - self._sizes.quiet_s,
-            self._sizes.unsettled,
+            self._sizes.small + self._sizes.unsettled,
         )
         built = 0
         for row in rows:

@@ -1,8 +1,8 @@
 -- name: runs_to_compact
--- Runs that may have settled steps outside of ranges, heard since $1, or changed ranges untouched since
--- $2, the longest waiting first. $3: steps at least.
+-- Runs that may have enough settled steps outside of ranges, heard since $1, or that have changed
+-- ranges untouched since $2. $3: how many steps at least.
 SELECT workload_uid, data_source, serial FROM run_last
-WHERE received_at >= to_timestamp($1) AND last_step - sealed_step > $3::int
+WHERE received_at >= to_timestamp($1) AND last_step - sealed_step >= $3::int
 UNION
 SELECT workload_uid, data_source, serial FROM chunk_axis
 WHERE built <> version AND changed_at <= to_timestamp($2)
