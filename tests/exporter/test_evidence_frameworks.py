@@ -1,3 +1,4 @@
+import gc
 import subprocess
 import sys
 import types
@@ -151,6 +152,28 @@ def test_blocked_module_is_not_loaded(monkeypatch):
     """A module somebody blocked with None is not loaded."""
     monkeypatch.setitem(sys.modules, "deepspeed", None)
     assert "deepspeed" not in _frameworks.loaded_modules()
+
+
+def test_modules_may_be_imported_meanwhile(monkeypatch):
+    """What is imported while the loaded modules are listed, even within it, does no harm."""
+    for number in range(2000):  # enough for the collector to run amid the listing
+        monkeypatch.setitem(sys.modules, f"listed_{number}", types)
+    imported = []
+
+    def importing(_phase, _info):
+        name = f"imported_{len(imported)}"
+        imported.append(name)
+        sys.modules[name] = types
+
+    gc.callbacks.append(importing)
+    gc.collect()
+    try:
+        loaded = _frameworks.loaded_modules()
+    finally:
+        gc.callbacks.remove(importing)
+        for name in imported:
+            del sys.modules[name]
+    assert "listed_1999" in loaded
 
 
 def test_module_run_as_main_counts_by_its_name(tmp_path):

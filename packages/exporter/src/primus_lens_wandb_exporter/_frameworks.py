@@ -131,7 +131,9 @@ class Seen(NamedTuple):
 
 def loaded_modules() -> dict[str, Any]:
     """Every module this process has loaded; the main one also under the name of `python -m`."""
-    modules = {name: module for name, module in list(sys.modules.items()) if module is not None}
+    # list(sys.modules.items()) makes objects, so the garbage collector may run amid it, and with it
+    # another thread that imports; up to Python 3.11 that raises. A copy of the dict makes none.
+    modules = {name: module for name, module in sys.modules.copy().items() if module is not None}
     main = modules.get("__main__")
     spec = contents(main).get("__spec__")
     name = getattr(spec, "name", None)
