@@ -9,11 +9,14 @@ from receiver import accept, refuse
 from streams import Bench, log, steps
 
 from primus_lens_wandb_exporter import (
+    _evidence,
     _frames,
     _guard,
     _health,
     _transport,
 )
+
+RUNNING = b'{"facts": {"state": "running"}, "config": {"update": [], "remove": []}}'
 
 
 @pytest.fixture
@@ -254,12 +257,35 @@ def test_a_server_that_takes_no_evidence_still_gets_the_backlog(bench, receiver)
 
     receiver.answer = refuse(503)
     recorder = bench.stream()
-    recorder.fact(_frames.RUN, b'{"state": "running"}')
+    recorder.fact(_frames.RUN, RUNNING)
     log(recorder, 0, 3000)
     bench.tick(2)
     receiver.answer = answer
     bench.settle()
     assert sorted(steps(receiver)) == list(range(3000))
+    assert any(request.path.endswith("detection") for request in receiver.requests)
+    assert receiver.detections() == []
+
+
+def test_evidence_that_could_not_be_gathered_is_gathered_later(bench, receiver, monkeypatch):
+    """A fault of ours while looking costs a look, not the detection."""
+    monkeypatch.setattr(_guard, "reraise", False)
+    collect = _evidence.collect
+    faults = iter([RuntimeError("dictionary changed size during iteration")])
+
+    def sometimes(*args):
+        for fault in faults:
+            raise fault
+        return collect(*args)
+
+    monkeypatch.setattr(_evidence, "collect", sometimes)
+    bench.stream().fact(_frames.RUN, RUNNING)
+    bench.settle()
+    assert receiver.detections() == []
+    clock = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + 3600)
+    bench.tick(2)
+    assert len(receiver.detections()) == 1
 
 
 def test_a_gap_the_server_never_takes_is_not_told_for_ever(bench, receiver):

@@ -40,8 +40,11 @@ class Detection:
         body = None
         with _guard.guard("evidence"):
             body = self._body(feed)
-        verdict = transport.post("/wandb/detection", body) if body else None
-        if verdict is not None and verdict.kind == _transport.RETRY:
+        if body is None:  # our fault, and perhaps a passing one: look again, hold nothing up
+            self._seen[feed.stream] = (modules, now + RETRY_S)
+            return True
+        verdict = transport.post("/wandb/detection", body)
+        if verdict.kind == _transport.RETRY:
             self._seen[feed.stream] = (modules, now + RETRY_S)
             return bool(verdict.status)
         _health.add("detections")
