@@ -41,8 +41,8 @@ class Sizes(msgspec.Struct, frozen=True):
     """
 
     full: int = 4096
-    small: int = 256
-    unsettled: int = 64
+    small: int = 128
+    unsettled: int = 16
     points: int = 1_000_000
     quiet_s: float = 5.0
 
