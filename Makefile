@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# Most tests wait for processes they started, so more workers than cores pay; a file stays together.
+WORKERS := 4
 PIP    := $(BIN)/pip install -qq --disable-pip-version-check
 WIRED  := packages/exporter/pyproject.toml packages/server/pyproject.toml pyproject.toml constraints.txt \
           packages/exporter/primus_lens_wandb_hook.pth
@@ -20,7 +22,7 @@ demo: $(VENV)/run.done  ## Train the demo again against a running server
 
 test: $(VENV)/test.done browser lint types  ## Everything: real PostgreSQL, real wandb, real HTTP, a real browser
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
@@ -43,6 +45,9 @@ fmt: $(VENV)/test.done  ## Put the code in shape
 
 bench: $(VENV)/test.done  ## The figures the promises rest on, each a ratio within one run
 	$(BIN)/python bench/startup.py
+	$(BIN)/python bench/exporter/log_cost.py
+	$(BIN)/python bench/exporter/points_lost.py
+	$(BIN)/python bench/store.py
 
 matrix: $(VENV)/test.done  ## The exporter on old and new versions of wandb; VERSIONS="0.16 latest" for a choice
 	$(BIN)/python tests/exporter/matrix.py $(VERSIONS)
