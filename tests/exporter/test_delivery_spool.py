@@ -13,6 +13,11 @@ from primus_lens_wandb_exporter import (
 )
 
 
+def spans(receiver):
+    """The records that the accepted requests claim to carry."""
+    return [request.span for request in receiver.metrics() if request.key]
+
+
 def test_a_full_spool_lets_the_oldest_go_and_says_so(tmp_path, receiver):
     """Within its bound the newest rows stay; received plus gaps equals produced, in points too."""
     bench = Bench(tmp_path, receiver.url, PRIMUS_LENS_WANDB_SPOOL_BYTES="65536")
@@ -128,6 +133,7 @@ def test_damage_costs_the_damaged_record_only(tmp_path, receiver):
     receiver.answer = accept
     adopt(tmp_path, receiver)
     (gap,) = receiver.gaps()
+    assert all(not first <= gap["first"] <= last for first, last in spans(receiver))
     assert gap["reason"] == "corrupt"
     assert gap["first"] == gap["last"]
     assert sorted(steps(receiver)) == [n for n in range(50) if n + 1 != gap["first"]]

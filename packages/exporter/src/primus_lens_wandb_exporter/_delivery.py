@@ -37,9 +37,16 @@ class Outcome:
 
 
 def deliver(transport: _transport.Transport, to: Addressee, records: Sequence[Record]) -> Outcome:
-    """Post these consecutive records, in as many requests as the server's verdicts ask for."""
+    """Post these records, in as many requests as their gaps and the server's verdicts ask for.
+
+    A key claims every record from its first to its last, so one request never spans a lost record.
+    """
     outcome = Outcome()
-    _deliver(transport, to, records, outcome)
+    start = 0
+    for end in range(1, len(records) + 1):
+        if end == len(records) or records[end].seq != records[end - 1].seq + 1:
+            _deliver(transport, to, records[start:end], outcome)
+            start = end
     return outcome
 
 
