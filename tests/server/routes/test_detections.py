@@ -47,6 +47,14 @@ def test_word_of_a_person_outranks_every_report(server, workload):
     assert {conflict["dropped"] for conflict in found["conflicts"]} == {"deepspeed"}
 
 
+def test_report_cannot_pass_for_a_person(server, workload):
+    """A sender that calls itself the user is refused: its word would outrank all others."""
+    body = {"workload_uid": workload, "source": "user", "evidence": {}}
+    answer = server.post("/wandb/detection", body)
+    assert answer.status_code == 422
+    assert 'source is "user"' in answer.json()["error"]
+
+
 def test_withdrawn_word_lets_the_reports_decide_again(server, workload):
     """DELETE forgets the person's word and nothing else."""
     report(server, workload)

@@ -29,19 +29,13 @@ def admit_metrics(
 ) -> Report:
     """The rows of a metrics report. now: Unix seconds of its arrival, for points without a time."""
     arrival = now if message.timestamp is None else message.timestamp
-    run_id = RunId(message.run_id)
     points = (
         (m.step, m.name, m.value, arrival if m.timestamp is None else m.timestamp)
         for m in message.metrics
     )
-    return Report(
-        sender=sender_of(message),
-        rows=_rows(points, run_id=run_id, data_source=message.source),
-        points=len(message.metrics),
-        size_bytes=size_bytes,
-        records=records,
-        run_id=run_id,
-        data_source=message.source,
+    report = _report(message, points, len(message.metrics), size_bytes, records)
+    return msgspec.structs.replace(
+        report,
         run_facts=msgspec.to_builtins(message.run) if message.run else {},
         definitions=[msgspec.to_builtins(each) for each in message.definitions],
         gaps=[Gap(g.first, g.last, g.reason, g.points) for g in message.gaps],
@@ -53,16 +47,26 @@ def admit_logs(
 ) -> Report:
     """The rows of a training data report, as `admit_metrics`."""
     arrival = now if message.timestamp is None else message.timestamp
-    run_id = RunId(message.run_id)
     points = (
         (row.step, name, value, arrival if row.timestamp is None else row.timestamp)
         for row in message.logs
         for name, value in row.data.items()
     )
+    return _report(message, points, len(message.logs), size_bytes, records)
+
+
+def _report(
+    message: wire.Addressed,
+    points: Iterable[tuple[int, str, Any, float]],
+    count: int,
+    size_bytes: int,
+    records: RecordRange | None,
+) -> Report:
+    run_id = RunId(message.run_id)
     return Report(
         sender=sender_of(message),
         rows=_rows(points, run_id=run_id, data_source=message.source),
-        points=len(message.logs),
+        points=count,
         size_bytes=size_bytes,
         records=records,
         run_id=run_id,

@@ -31,8 +31,12 @@ class EvidenceIntake:
     async def take(self, request: DetectionRequest) -> tuple[Receipt, Detection | None]:
         """Store a report once committed; what it shows by itself comes back with the receipt."""
         sender = sender_of(request)
-        detection = decide.detect(request)
+        if request.source == decide.USER:
+            raise errors.InvalidField.of(
+                "source", request.source, "another; a person's word goes to PUT …/detection"
+            )
         now = time.time()
+        report = source_report(request, now=now)
         async with self._database.connection() as connection, connection.transaction():
             [workloads] = await resolver.resolve(
                 [sender], lambda asked: pods.workloads_of(connection, asked)
@@ -44,10 +48,20 @@ class EvidenceIntake:
             if not workloads:
                 body = msgspec.json.encode(request)
                 await pods.park(connection, sender, kind="detection", body=body, now=now)
-                return Receipt(workloads=0, pending=True), detection
+                return Receipt(workloads=0, pending=True), report.detection
             for workload_uid in sorted(workloads):
-                await write_detection(connection, workload_uid, request, now=now)
-        return Receipt(workloads=len(workloads)), detection
+                await merge_report(connection, workload_uid, request.source, report, now=now)
+        return Receipt(workloads=len(workloads)), report.detection
+
+
+def source_report(request: DetectionRequest, *, now: float) -> detections.SourceReport:
+    """A report with what it shows by itself. now: Unix seconds of its arrival."""
+    return detections.SourceReport(
+        at=request.timestamp or now,
+        evidence=request.evidence,
+        hints=request.hints,
+        detection=decide.detect(request),
+    )
 
 
 async def overrule(database: Database, workload_uid: WorkloadUid, detection: Detection) -> None:
@@ -68,24 +82,19 @@ async def withdraw(database: Database, workload_uid: WorkloadUid) -> None:
         await _write(connection, workload_uid, sources, now=now)
 
 
-async def write_detection(
+async def merge_report(
     connection: asyncpg.Connection,
     workload_uid: WorkloadUid,
-    request: DetectionRequest,
+    source: str,
+    report: detections.SourceReport,
     *,
     now: float,
 ) -> None:
-    """Merge a report into what is stored of a workload. now: Unix seconds of its arrival."""
-    report = detections.SourceReport(
-        at=request.timestamp or now,
-        evidence=request.evidence,
-        hints=request.hints,
-        detection=decide.detect(request),
-    )
+    """Merge a source's report into what is stored of a workload."""
     sources = await detections.lock_sources(connection, workload_uid, now=now)
-    if request.source in sources and _rank(sources[request.source]) > _rank(report):
+    if source in sources and _rank(sources[source]) > _rank(report):
         return
-    await _write(connection, workload_uid, {**sources, request.source: report}, now=now)
+    await _write(connection, workload_uid, {**sources, source: report}, now=now)
 
 
 async def _write(

@@ -5,7 +5,7 @@ import time
 import asyncpg
 import msgspec
 
-from primus_lens.ingest.evidence import write_detection
+from primus_lens.ingest.evidence import merge_report, source_report
 from primus_lens.ingest.transaction import GroupTransaction
 from primus_lens.model.detections import DetectionRequest
 from primus_lens.model.points import Report
@@ -38,5 +38,7 @@ async def _attach_one(connection: asyncpg.Connection, parked: pods.Parked) -> No
         return
     request = msgspec.json.decode(parked.body, type=DetectionRequest)
     [workloads] = await pods.workloads_of(connection, [parked.sender])
+    now = time.time()
+    said = source_report(request, now=now)
     for workload_uid in sorted(workloads):
-        await write_detection(connection, workload_uid, request, now=time.time())
+        await merge_report(connection, workload_uid, request.source, said, now=now)
