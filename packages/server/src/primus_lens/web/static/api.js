@@ -3,11 +3,14 @@
 import { signal } from "./vendor/index.js";
 
 /** @typedef {import("./say.js").Value} Value
- * @typedef {"running" | "finished" | "failed" | "crashed" | "unknown"} State
+ * @typedef {"running" | "stalled" | "finished" | "failed" | "crashed" | "diverged" | "unknown"} State
+ * @typedef {{kind: string, since: number, text: string, run_id: string | null, metric: string | null}} Alert
  * @typedef {{workload_uid: string, state: State, framework: string | null, wrapper_framework: string | null,
  *   base_framework: string | null, confidence: number | null, runs: number, data_sources: string[],
  *   last_step: number | null, last_values: Record<string, Value>, project: string | null, name: string | null,
- *   pods: string[], first_seen: number, last_seen: number}} Workload
+ *   pods: string[], first_seen: number, last_seen: number, namespace?: string | null, target_step?: number | null,
+ *   progress?: number | null, step_rate?: number | null, eta_s?: number | null,
+ *   loss?: {metric: string, value: Value} | null, sparkline?: (number | null)[] | null, alerts?: Alert[]}} Workload
  * @typedef {{serial: number, run_id: string, name: string | null, project: string | null, state: State,
  *   started_at: number | null, last_seen: number | null, last_step: number | null,
  *   config: Record<string, unknown>, tags: string[]}} Run

@@ -7,8 +7,11 @@ import { SignIn, SignOut } from "./sign_in.js";
 
 /** @typedef {{pulse: {value: import("./live.js").Pulse}, refreshNow: () => void}} Live */
 
+const PAGES = [["/", "Fleet"], ["/compare", "Compare"], ["/docs", "API"]];
+
 const STATE_WORDS = {
-  running: "running", finished: "finished", failed: "failed", crashed: "crashed", unknown: "unknown",
+  running: "running", stalled: "stalled", finished: "finished", failed: "failed", crashed: "crashed", diverged: "diverged",
+  unknown: "unknown",
 };
 
 /** The page around its content.
@@ -20,14 +23,15 @@ export function Frame({ live, shortcuts, children }) {
   return html`
     <a class="skip" href="#content">Skip to content</a>
     <header class="bar">
-      <a class="brand" href="/"><img src="/static/icon.svg" alt="" width="22" height="22" />Primus Lens</a>
-      <nav aria-label="Pages"><a href="/docs">API</a></nav>
+      <a class="brand" href="/"><img src="/static/icon.svg" alt="" width="22" height="22" /><span>Primus Lens</span></a>
+      <nav aria-label="Pages">${PAGES.map(([path, word]) => html`<a href=${path}
+        aria-current=${location.pathname === path ? "page" : null}>${word}</a>`)}</nav>
       ${!locked && html`<${PulseLight} live=${live} />`}
       <${SignOut} />
       <button class="quiet" onClick=${switchLook}
         aria-label=${look.value === "dark" ? "Switch to light" : "Switch to dark"}
         title=${look.value === "dark" ? "Switch to light" : "Switch to dark"}>
-        ${look.value === "dark" ? "☀" : "☾"}
+        <${Glyph} path=${look.value === "dark" ? SUN : MOON} />
       </button>
       <button class="quiet" onClick=${() => help.current?.showModal()} aria-label="Help and shortcuts"
         title="Help and shortcuts (?)">?</button>
@@ -41,9 +45,18 @@ export function Frame({ live, shortcuts, children }) {
           ([key, what]) => html`<div><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}
       </dl>
       <p>Every choice is in the address: copy it to show someone the same view.
-        Pages refresh every 2 seconds while they are seen.</p>
+        What is new comes by itself while a page is seen; where it cannot, the light above says what the page
+        does instead. Times are local; hold the pointer over one for UTC.</p>
       <form method="dialog"><button autofocus>Close</button></form>
     </dialog>`;
+}
+
+const SUN = "M12 7.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9M12 2v2.5M12 19.5V22M2 12h2.5M19.5 12H22M5 5l1.7 1.7M17.3 17.3 19 19M19 5l-1.7 1.7M6.7 17.3 5 19";
+const MOON = "M20 14.5A8.5 8.5 0 0 1 9.5 4a8.5 8.5 0 1 0 10.5 10.5Z";
+
+/** A small drawing in the colour of the words around it. @param {{path: string}} props */
+export function Glyph({ path }) {
+  return html`<svg class="glyph" viewBox="0 0 24 24" width="16" height="16" aria-hidden="true"><path d=${path} /></svg>`;
 }
 
 /** @param {MouseEvent} event */
@@ -54,9 +67,9 @@ function closeOnBackdrop(event) {
 /** @param {{live: Live}} props */
 function PulseLight({ live }) {
   const { phase, at } = live.pulse.value;
-  const words = { loading: "loading", live: "live", paused: "paused", trouble: "not up to date" };
+  const words = { loading: "loading", live: "live", polling: "asking every 2 s", paused: "paused", trouble: "not up to date" };
   return html`<span class="pulse ${phase}" role="status" title=${at ? `last answer ${say.clock(at)}` : ""}>
-    <i aria-hidden="true"></i>${words[phase]}</span>`;
+    <i aria-hidden="true"></i><span>${words[phase]}</span></span>`;
 }
 
 /** Says what is wrong and offers another try.
@@ -94,15 +107,19 @@ export function Num({ value }) {
 }
 
 /** The filter of a page, found by "/".
- * @param {{label: string, value: string, onChange: (text: string, typing: boolean) => void, hint?: string}} props */
-export function Filter({ label, value, onChange, hint = "" }) {
+ * @param {{label: string, value: string, onChange: (text: string, typing: boolean) => void, hint?: string, invalid?: boolean,
+ *   onDown?: () => void}} props  onDown: the arrow that leaves the filter for what it found */
+export function Filter({ label, value, onChange, hint = "", invalid = false, onDown = () => undefined }) {
   const typing = useRef(false);
   return html`<span class="filter">
     <input id="filter" type="search" aria-label=${label} placeholder=${label} value=${value} title=${hint}
-      spellcheck="false" autocomplete="off"
+      spellcheck="false" autocomplete="off" autocapitalize="off" aria-invalid=${invalid} aria-keyshortcuts="/"
       onInput=${(/** @type {any} */ event) => { onChange(event.target.value, typing.current); typing.current = true; }}
       onBlur=${() => { typing.current = false; }}
-      onKeyDown=${(/** @type {any} */ event) => { if (event.key === "Escape") { event.target.blur(); } }} />
+      onKeyDown=${(/** @type {any} */ event) => {
+        if (event.key === "Escape") event.target.blur();
+        if (event.key === "ArrowDown") { event.preventDefault(); onDown(); }
+      }} />
     <kbd aria-hidden="true">/</kbd></span>`;
 }
 
@@ -122,7 +139,7 @@ export function useShortcuts(actions) {
     function pressed(event) {
       const target = /** @type {HTMLElement} */ (event.target);
       if (event.ctrlKey || event.metaKey || event.altKey) return;
-      if (target.closest("input, textarea, select, dialog")) return;
+      if (target.closest("input:not([type=checkbox]), textarea, select, dialog")) return;
       const action = latest.current[event.key];
       if (!action) return;
       event.preventDefault();

@@ -85,6 +85,23 @@ function tail(rest, unit) {
   return Math.floor(rest) === 0 ? "" : ` ${Math.floor(rest)} ${unit}`;
 }
 
+/** 12.3/s, 4.1 s each: whichever is the number above 1. @param {number} perSecond steps */
+export function rate(perSecond) {
+  if (!(perSecond > 0)) return "0/s";
+  return perSecond >= 1 ? `${number(Number(perSecond.toPrecision(3)))}/s` : `${duration(1 / perSecond)} each`;
+}
+
+/** 12.3k: a step where there is little room. @param {number} step */
+export function short(step) {
+  return step < 1e4 ? count(step) : number(Number(step.toPrecision(3)));
+}
+
+/** 45 s, 12 min, 3 h: the largest unit alone. @param {number} seconds */
+export function roughly(seconds) {
+  const [size, unit] = seconds < 60 ? [1, "s"] : seconds < 3600 ? [60, "min"] : seconds < 86400 ? [3600, "h"] : [86400, "d"];
+  return `${Math.floor(seconds / Number(size))} ${unit}`;
+}
+
 /** How long ago, calmly: nothing moves faster than people can use.
  * @param {number} ms Unix milliseconds @param {number} now the same */
 export function age(ms, now) {

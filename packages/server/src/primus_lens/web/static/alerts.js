@@ -1,0 +1,48 @@
+// The strip of open alerts on top of the fleet: what is wrong now, where, since when.
+import { html, signal } from "./vendor/index.js";
+import { choose, chosen, workloadAddress } from "./address.js";
+import { ask, Trouble } from "./api.js";
+import { Ago } from "./frame.js";
+import * as say from "./say.js";
+
+/** @typedef {import("./api.js").Alert & {workload_uid: string, name?: string | null}} OpenAlert */
+
+const SHOWN = 3;
+
+export const KIND_WORDS = /** @type {Record<string, string>} */ ({
+  nonfinite: "not finite", loss_spike: "loss spike", stall: "stalled", throughput_drop: "slow", divergence: "diverging",
+});
+
+/** @type {{value: OpenAlert[]}} */
+const open = signal([]);
+
+export async function refreshAlerts() {
+  try {
+    open.value = (await ask("/alerts?state=open")).alerts ?? [];
+  } catch (error) {
+    if (!(error instanceof Trouble) || error.status !== 404) throw error;
+    open.value = []; // a server without a health watch
+  }
+}
+
+/** What an alert is called in a word or two. @param {string} kind */
+export function kindInWords(kind) {
+  return KIND_WORDS[kind] ?? kind.replaceAll("_", " ");
+}
+
+export function AlertStrip() {
+  const all = open.value;
+  if (!all.length) return null;
+  const whole = chosen("alerts") === "all";
+  const shown = whole ? all : all.slice(0, SHOWN);
+  return html`<section class="alerts" aria-label="Open alerts">
+    <h2>${say.count(all.length)} open alert${all.length === 1 ? "" : "s"}</h2>
+    <ul>${shown.map((alert) => html`<li key=${`${alert.workload_uid} ${alert.kind} ${alert.run_id} ${alert.metric}`}>
+      <b class="kind ${alert.kind}">${kindInWords(alert.kind)}</b>
+      <a href=${workloadAddress(alert.workload_uid)}>${alert.name ?? alert.workload_uid}</a>
+      <span title=${alert.text}>${alert.text}</span>
+      <small><${Ago} ms=${alert.since} /></small></li>`)}</ul>
+    ${all.length > SHOWN && html`<button class="quiet" aria-expanded=${whole}
+      onClick=${() => choose({ alerts: whole ? null : "all" })}>${whole ? "Show fewer" : `Show all ${say.count(all.length)}`}</button>`}
+  </section>`;
+}
