@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +30,19 @@ def run(coroutine: Coroutine[None, None, T]) -> T:
     """What a coroutine returns; run in a thread, because a browser's test has a loop in its own."""
     with ThreadPoolExecutor(1) as executor:
         return executor.submit(asyncio.run, coroutine).result()
+
+
+def fresh_database(dsn: str) -> str:
+    """The DSN of a new, empty database beside the one that a DSN names."""
+    name = f"lens_{uuid.uuid4().hex}"
+
+    async def create():
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+
+    run(create())
+    return dsn.replace("/primus_lens?", f"/{name}?")
 
 
 class Server:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -19,10 +20,13 @@ import primus_lens
 from primus_lens import assembly, cli_import, cli_read, cli_token, logs, settings
 from primus_lens.assembly import Role
 from primus_lens.model import errors
+from primus_lens.routes import connections
 
 log = logging.getLogger(__name__)
 
-_DRAIN_S = 10  # how long requests in progress may take once the service is told to stop
+_DRAIN_S = 15  # how long requests in progress may take once the service is told to stop
+_KEEP_ALIVE_S = 75  # longer than senders pause, so that they seldom meet a closing connection
+_OTHER_FILES = 256  # PostgreSQL's connections, logs, the interpreter's own
 
 
 @click.group()
@@ -63,7 +67,7 @@ def serve(
         ):
             make_token = cli_token.advice(config, data_dir)
             application = assembly.running(chosen, role, insecure=insecure, make_token=make_token)
-            runner.run(_serve(application, role, listening))
+            runner.run(_serve(application, role, listening, _within_files(chosen.limits)))
 
 
 def _with_options(
@@ -90,8 +94,21 @@ def _listen(server: settings.ServerSettings) -> socket.socket:
         ) from error
 
 
+def _within_files(limits: settings.LimitSettings) -> settings.LimitSettings:
+    """The limits with no more connections than the system gives this process open files."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most == resource.RLIM_INFINITY:
+        return limits
+    there_is = max(1, min(limits.connections, most - _OTHER_FILES))
+    return msgspec.structs.replace(limits, connections=there_is)
+
+
 async def _serve(
-    application: AbstractAsyncContextManager[FastAPI], role: Role, listening: socket.socket
+    application: AbstractAsyncContextManager[FastAPI],
+    role: Role,
+    listening: socket.socket,
+    limits: settings.LimitSettings,
 ) -> None:
     stopping = _Stopping()
     stopping.watch()
@@ -100,10 +117,12 @@ async def _serve(
             server = _Server(
                 uvicorn.Config(
                     app,
-                    http="httptools",
+                    http=connections.bounded(limits),
+                    ws="none",
                     access_log=False,
                     log_config=None,
                     server_header=False,
+                    timeout_keep_alive=_KEEP_ALIVE_S,
                     timeout_graceful_shutdown=_DRAIN_S,
                 )
             )

@@ -87,14 +87,21 @@ class WorkloadSettings(Group, frozen=True):
 class LimitSettings(Group, frozen=True):
     """Bounds on what one request and all waiting requests may take.
 
-    body_bytes: as sent. inflated_bytes: after gzip. inflated_ratio: inflated to sent, over the
-    first mebibyte. pending_bytes: of all requests not yet committed; over it senders get a 503.
+    body_bytes: as sent. inflated_bytes: after gzip or zstd. inflated_ratio: inflated to sent, over
+    the first mebibyte. pending_bytes: memory of all requests not yet committed, six times their
+    text; over it senders get a 503. headers, header_bytes: how many, how long together. header_s,
+    body_s: how long a request's may take to come. connections: open at a time; more get a 503.
     """
 
     body_bytes: int = 8 << 20
     inflated_bytes: int = 32 << 20
     inflated_ratio: int = 100
     pending_bytes: int = 128 << 20
+    headers: int = 100
+    header_bytes: int = 32 << 10
+    header_s: float = 10.0
+    body_s: float = 30.0
+    connections: int = 8192
 
 
 class CompactionSettings(Group, frozen=True):

@@ -8,7 +8,7 @@ slower. A report that PostgreSQL refuses fails alone: its group is split until o
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -20,6 +20,8 @@ from primus_lens.store.database import Database, DataRefused
 log = logging.getLogger(__name__)
 
 GROUP_POINTS = 50_000  # a transaction: some 50 ms of work, so that nobody waits long behind it
+MEMORY_OF_TEXT = 6  # bytes that a byte of JSON takes as text, message and rows: 4 to 7 measured
+_DRAIN_S = 10  # at the end a database that hangs may take so long, then nobody waits any more
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -32,7 +34,7 @@ class Waiting(msgspec.Struct, frozen=True):
 class Intake:
     """The one writer of a process.
 
-    pending_bytes: bound on the bodies of requests that are being read or wait for their commit.
+    pending_bytes: bound on the memory of requests that are being read or wait for their commit.
     reject_unknown_pods: refuse reports of unseen pods instead of keeping them.
     """
 
@@ -53,28 +55,47 @@ class Intake:
         self._writer = asyncio.create_task(self._write_groups(), name="intake")
 
     async def drain(self) -> None:
-        """Take nothing new, store what waits, stop."""
+        """Take nothing new, store what waits, stop; bounded, though the database may hang."""
         self._closing = True
         self._work.set()
         if self._writer is not None:
-            await self._writer
+            try:
+                await asyncio.wait_for(self._writer, _DRAIN_S)
+            except TimeoutError:
+                log.warning("stopped before all was stored", extra={"reports": len(self._waiting)})
 
     @contextlib.contextmanager
-    def room(self, size_bytes: int) -> Iterator[None]:
-        """Room for one request's body, held until it is answered. Raises IntakeFull."""
+    def room(self, declared_bytes: int) -> Iterator[Callable[[int], None]]:
+        """Room for one request's body until it is answered.
+
+        declared_bytes: what the sender says it will send; refused beforehand if that is too much.
+        Yields what takes room for bytes that have come. Only those hold room, so that senders who
+        announce much and send it slowly keep nobody out. A body is never too much when it is alone.
+        Raises IntakeFull, also when room is taken.
+        """
         if self._closing:
             raise errors.IntakeFull("the server is stopping", retry_after_s=2)
-        if self._pending and self._pending + size_bytes > self._pending_limit:
-            raise errors.IntakeFull(
-                f"{self._pending} bytes are waiting to be stored and the limit is "
-                f"{self._pending_limit}",
-                retry_after_s=1,
-            )
-        self._pending += size_bytes
+        held = 0
+
+        def refuse_beyond(more: int) -> None:
+            if self._pending > held and self._pending + more > self._pending_limit:
+                raise errors.IntakeFull(
+                    f"requests of {self._pending} bytes of memory are waiting to be stored and "
+                    f"the limit is {self._pending_limit}",
+                    retry_after_s=1,
+                )
+
+        def take(size_bytes: int) -> None:
+            nonlocal held
+            refuse_beyond(size_bytes * MEMORY_OF_TEXT)
+            held += size_bytes * MEMORY_OF_TEXT
+            self._pending += size_bytes * MEMORY_OF_TEXT
+
+        refuse_beyond(declared_bytes * MEMORY_OF_TEXT)
         try:
-            yield
+            yield take
         finally:
-            self._pending -= size_bytes
+            self._pending -= held
 
     async def store(self, report: Report) -> Receipt:
         """Wait until the report is committed.

@@ -1,20 +1,23 @@
-"""A request's body, read within its limits, inflated without trusting it."""
+"""A request's body, read within its limits; inflating inflates it."""
 
 import asyncio
-import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from primus_lens.model import errors
+from primus_lens.routes.inflating import CODINGS, inflate
 from primus_lens.settings import LimitSettings
 
-_INFLATE_IN_THREAD = 64 << 10  # bytes of gzip: about a millisecond of inflating
+_INFLATE_IN_THREAD = 64 << 10  # bytes as sent: about a millisecond of inflating
+_INFLATING = ThreadPoolExecutor(1, "inflate")  # one, so that few large bodies are held at a time
 
 
 def declared_length(request: Request, limits: LimitSettings) -> int:
-    """What Content-Length says; the limit when it says nothing. Raises TooLarge."""
+    """What Content-Length says; 0 when it says nothing. Raises TooLarge."""
     given = request.headers.get("content-length", "")
-    length = int(given) if given.isdigit() else limits.body_bytes
+    length = int(given) if given.isdigit() else 0
     if length > limits.body_bytes:
         raise _too_large(length, limits)
     return length
@@ -29,48 +32,55 @@ def refuse_other_than_json(request: Request) -> None:
         )
 
 
-async def read_json_bytes(request: Request, limits: LimitSettings) -> bytes:
-    """The body as JSON text, inflated when it came as gzip.
+def _nothing(_: int) -> None:
+    """Whom the growth of a body does not concern."""
 
+
+async def read_json_bytes(
+    request: Request, limits: LimitSettings, grown: Callable[[int], None] = _nothing
+) -> bytes:
+    """The body as JSON text, inflated when it came compressed.
+
+    grown: told each time so many more bytes are held; what it raises ends the reading.
     Raises UnsupportedBody, TooLarge, MalformedBody.
     """
+    coding = _coding(request)
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limits.body_bytes:
-            raise _too_large(size, limits)
-        chunks.append(chunk)
-    body = b"".join(chunks)
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding == "identity":
-        return body
-    if encoding != "gzip":
-        raise errors.UnsupportedBody(
-            f'the content encoding is "{encoding}"; it must be gzip or left out'
-        )
-    if size > _INFLATE_IN_THREAD:
-        return await asyncio.to_thread(inflate, body, limits)
-    return inflate(body, limits)
-
-
-def inflate(body: bytes, limits: LimitSettings) -> bytes:
-    """A gzip member's content. Raises TooLarge for a bomb, MalformedBody for what is no gzip."""
-    stream = zlib.decompressobj(wbits=31)
-    # The ratio counts from the first mebibyte on: small bodies of equal rows compress 200:1.
-    most = min(limits.inflated_bytes, max(1 << 20, limits.inflated_ratio * len(body)))
     try:
-        content = stream.decompress(body, most + 1)
-    except zlib.error as error:
-        raise errors.MalformedBody(f"the body is not valid gzip: {error}") from error
-    if len(content) > most:
-        raise errors.TooLarge(
-            f"the body inflates to more than {most} bytes; "
-            f"at most {limits.inflated_bytes} and {limits.inflated_ratio}:1 are allowed"
-        )
-    if not stream.eof or stream.unused_data:
-        raise errors.MalformedBody("the body is not one whole gzip member")
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limits.body_bytes:
+                raise _too_large(size, limits)
+            grown(len(chunk))
+            chunks.append(chunk)
+    except ClientDisconnect as error:  # nobody reads the answer, but it is counted
+        raise errors.MalformedBody("the body broke off") from error
+    body = b"".join(chunks)
+    if not coding:
+        return body
+    if size > _INFLATE_IN_THREAD:
+        loop = asyncio.get_running_loop()
+        content = await loop.run_in_executor(_INFLATING, inflate, coding, body, limits)
+    else:
+        content = inflate(coding, body, limits)
+    grown(len(content))
     return content
+
+
+def _coding(request: Request) -> str:
+    """How the body is compressed; "" when it is not."""
+    given = ", ".join(request.headers.getlist("content-encoding"))
+    codings = [each.strip().lower() for each in given.split(",")]
+    named = [each for each in codings if each not in {"", "identity"}]
+    if not named:
+        return ""
+    if len(named) > 1 or named[0] not in CODINGS:
+        raise errors.UnsupportedBody(
+            f'the content encoding is "{given}"; it must be one of {", ".join(CODINGS)}, '
+            "applied once, or left out"
+        )
+    return named[0]
 
 
 def _too_large(size: int, limits: LimitSettings) -> errors.TooLarge:

@@ -12,7 +12,7 @@ _ANSWERS = {
     "400": "Not JSON, or names neither workload nor pod.",
     "409": "Some of these records are stored already.",
     "413": "Too large.",
-    "415": "Not announced as JSON.",
+    "415": "Not announced as JSON, or in an encoding other than gzip or zstd.",
     "422": "A field is wrong; `detail` says which.",
     "503": "Not now; see Retry-After.",
 }

@@ -83,8 +83,8 @@ class WandbEndpoints:
         bodies.refuse_other_than_json(request)
         key = request.headers.get("idempotency-key")
         records = wire.record_range(key) if key else None
-        with self._intake.room(bodies.declared_length(request, self._limits)):
-            return await part(await bodies.read_json_bytes(request, self._limits), records)
+        with self._intake.room(bodies.declared_length(request, self._limits)) as take:
+            return await part(await bodies.read_json_bytes(request, self._limits, take), records)
 
     async def _detection(self, body: Body, _: RecordRange | None) -> dict[str, object]:
         receipt, detection = await self._evidence.take(wire.decode(DetectionRequest, body))
