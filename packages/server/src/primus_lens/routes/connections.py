@@ -89,7 +89,8 @@ class BoundedConnection(HttpToolsProtocol):
         """The application starts here."""
         if len(self.url) + sum(len(n) + len(v) for n, v in self.headers) > self.limits.header_bytes:
             self._give_up(431, self._too_long())
-        if self.parser.should_upgrade() and (self._get_upgrade() == b"websocket" or self._brings()):
+        offered = self._get_upgrade()
+        if offered == b"websocket" or (offered and self._brings()):
             # The parser takes a body behind such an offer for words of the other protocol.
             self._give_up(400, "this server speaks plain HTTP/1.1: no WebSocket, no other upgrade")
         super().on_headers_complete()
