@@ -11,7 +11,7 @@ import msgspec
 
 import primus_lens.ingest.layers as layering
 import primus_lens.store.streams as stored_streams
-from primus_lens.ingest import streams
+from primus_lens.ingest import streams, targets
 from primus_lens.model import errors
 from primus_lens.model.points import PlacedRow, Receipt, RecordRange, Report, Sender, WorkloadUid
 from primus_lens.store import pods, points_write, runs
@@ -131,6 +131,7 @@ class GroupTransaction:
                 serial=serial,
                 facts={**report.run_facts, **runs.pod_facts(report.sender)},
                 definitions=report.definitions,
+                target_step=targets.target_step(report.run_facts.get("config") or {}),
             )
         if report.gaps:
             await runs.note_gaps(

@@ -18,6 +18,7 @@ LensError
 │  └─ BadQuery         a reader's parameter is wrong
 ├─ TryLater            our state: carries retry_after_s
 │  ├─ IntakeFull       too much is waiting to be stored
+│  ├─ TookTooLong      a statement was cancelled at its time limit
 │  └─ StoreUnavailable PostgreSQL cannot be reached just now
 └─ Defect              our bug: logged with its traceback
 """
@@ -167,6 +168,12 @@ class IntakeFull(TryLater):
     """Too many bytes are waiting to be stored."""
 
     code = "intake_full"
+
+
+class TookTooLong(TryLater):
+    """PostgreSQL cancelled a statement, mostly at a limit of time; nothing was stored."""
+
+    code = "took_too_long"
 
 
 class StoreUnavailable(TryLater):

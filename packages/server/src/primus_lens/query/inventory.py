@@ -1,14 +1,15 @@
-"""The workloads there are, and one of them in full."""
+"""One workload in full: its runs, its framework, its metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from primus_lens.model import errors
-from primus_lens.query import curves
+from primus_lens.query import curves, pace
 from primus_lens.store import detections, inventory
 from primus_lens.store.database import Database
 
-SHOWN_VALUES = 6  # latest values in a list of workloads
 _OF_A_RUN = (
     "name",
     "project",
@@ -22,29 +23,8 @@ _OF_A_RUN = (
 )
 
 
-async def workloads(
-    database: Database, *, sought: str, limit: int, offset: int
-) -> tuple[list[dict[str, Any]], int]:
-    """A page of workloads, the most recently heard first, and how many there are in all."""
-    async with database.connection() as connection:
-        found = await inventory.workloads(connection, sought=sought, limit=limit, offset=offset)
-    total = found[0]["total"] if found else 0
-    return [_summary(row) for row in found], total
-
-
-def _summary(row: Mapping[str, Any]) -> dict[str, Any]:
-    summary = {name: value for name, value in row.items() if name != "total"}
-    summary["state"] = row["state"] or "unknown"
-    summary["data_sources"] = row["data_sources"] or []
-    summary["pods"] = row["pods"] or []
-    # Losses first: they are what a fleet is looked at for.
-    ranked = sorted(row["last_values"].items(), key=lambda item: ("loss" not in item[0], item[0]))
-    summary["last_values"] = dict(ranked[:SHOWN_VALUES])
-    return summary
-
-
-async def workload(database: Database, workload_uid: str) -> dict[str, Any]:
-    """One workload: its runs, its framework, its metrics. Raises NotKnown without any."""
+async def workload(database: Database, workload_uid: str, *, now: float) -> dict[str, Any]:
+    """One workload. now: Unix seconds. Raises NotKnown where nothing was ever reported."""
     async with database.connection() as connection:
         runs = await inventory.runs(connection, workload_uid)
         detection = await detections.read(connection, workload_uid)
@@ -52,23 +32,52 @@ async def workload(database: Database, workload_uid: str) -> dict[str, Any]:
         raise errors.NotKnown(f"no workload {workload_uid} has reported anything yet")
     return {
         "workload_uid": workload_uid,
-        "runs": [_run(run) for run in runs],
+        "runs": _runs(runs, now),
         "detection": detection,
         "metrics": await curves.available(database, workload_uid, ""),
     }
 
 
-def _run(run: Mapping[str, Any]) -> dict[str, Any]:
+def _runs(runs: Sequence[Mapping[str, Any]], now: float) -> list[dict[str, Any]]:
+    paces = pace.paces([run["recent_steps"] or b"" for run in runs])
+    begun = [run["first_seen"] for run in runs]
+    return [
+        _run(run, of_run, now_ms=now * 1000, newest_begun=max(begun))
+        for run, of_run in zip(runs, paces, strict=True)
+    ]
+
+
+def _run(
+    run: Mapping[str, Any], of_run: pace.Pace, *, now_ms: float, newest_begun: int
+) -> dict[str, Any]:
     facts = run["facts"]
+    heard = run["last_seen"] or run["first_seen"]
+    state = pace.state(
+        facts.get("state"),
+        silent_s=(now_ms - heard) / 1000,
+        gap_s=of_run.gap_s,
+        followed=newest_begun > heard,
+    )
+    progress = pace.progress(
+        msgspec.json.decode(run["last_values"] or "{}"),
+        last_step=run["last_step"],
+        configured=run["target_step"],
+        rate=of_run.rate,
+        state=state,
+    )
     return {
         "serial": run["serial"],
         "run_id": run["run_id"],
         **{name: facts.get(name) for name in _OF_A_RUN},
-        "state": facts.get("state", "unknown"),
+        "state": state,
         "started_at": _milliseconds(facts.get("started_at")) or run["first_seen"],
         "ended_at": _milliseconds(facts.get("ended_at")),
         "last_seen": run["last_seen"],
         "last_step": run["last_step"],
+        "target_step": progress.target_step,
+        "progress": progress.progress,
+        "step_rate": of_run.rate,
+        "eta_s": progress.eta_s,
         "definitions": run["definitions"],
         "pod_name": facts.get("pod_name"),
         "rank": facts.get("rank"),

@@ -5,6 +5,7 @@ After the store, a point leaves through here: query/curves and query/progress sh
 
 import hashlib
 import math
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -13,7 +14,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from primus_lens.model import errors
-from primus_lens.query import curves, inventory, progress
+from primus_lens.query import curves, fleet, inventory, progress
 from primus_lens.query.curves import PointRow
 from primus_lens.routes import problems
 from primus_lens.store.database import Database
@@ -30,6 +31,7 @@ Metrics = Annotated[
 Metric = Annotated[
     list[str] | None, Query(description="One name; may be repeated. For names that hold commas.")
 ]
+Several = Annotated[list[str] | None, Query(description="Any of these; may be repeated.")]
 Start = Annotated[int | None, Query(ge=-_BIGINT, le=_BIGINT, description="Unix ms, included.")]
 End = Annotated[int | None, Query(ge=-_BIGINT, le=_BIGINT, description="Unix ms, included.")]
 Bound = Annotated[
@@ -63,23 +65,30 @@ class WorkloadMetrics:
             raise errors.UnknownCluster(f'there is no cluster "{cluster}"; known are: {known}')
         return self._clusters[cluster or self._own]
 
-    async def list_workloads(
+    async def list_workloads(  # noqa: PLR0917 - FastAPI passes query parameters by name
         self,
         request: Request,
-        q: str = "",
+        q: Annotated[str, Query(max_length=1_000)] = "",
+        regex: str = "",
+        state: Several = None,
+        framework: Several = None,
+        namespace: Several = None,
+        sort: Annotated[str, Query(pattern=f"^-?({'|'.join(fleet.SORTED_BY)})$")] = "last_seen",
         limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
         offset: Annotated[int, Query(ge=0, le=_BIGINT)] = 0,
         cluster: Cluster = "",
     ) -> Response:
-        """Every workload as it stands, the most recently heard first."""
-        found, total = await inventory.workloads(
-            self._plane(cluster), sought=q, limit=limit, offset=offset
-        )
-        return _tagged(request, {"workloads": found, "total_count": total})
+        """The fleet: every workload as it stands, with its pace, its progress and its loss."""
+        several = {"state": state or (), "framework": framework or (), "namespace": namespace or ()}
+        asked = fleet.Asked(q=q, regex=regex, sort=sort, limit=limit, offset=offset, **several)
+        page = await fleet.workloads(self._plane(cluster), asked, now=time.time())
+        return _tagged(request, page)
 
     async def show_workload(self, request: Request, uid: str, cluster: Cluster = "") -> Response:
         """One workload: its runs, its framework with the evidence, its metrics."""
-        return _tagged(request, await inventory.workload(self._plane(cluster), uid))
+        return _tagged(
+            request, await inventory.workload(self._plane(cluster), uid, now=time.time())
+        )
 
     async def list_sources(self, uid: str, cluster: Cluster = "") -> Response:
         """Where a workload's points come from."""

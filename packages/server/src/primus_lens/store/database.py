@@ -101,6 +101,8 @@ class Database:
                 yield connection
         except _REFUSED as error:
             raise DataRefused(f"PostgreSQL refuses this data: {error}") from error
+        except asyncpg.QueryCanceledError as error:
+            raise errors.TookTooLong(f"PostgreSQL gave up on a statement: {error}") from error
         except _UNREACHABLE as error:
             raise errors.StoreUnavailable(f"the database cannot be reached: {error}") from error
         except asyncpg.PostgresError as error:

@@ -14,7 +14,8 @@ import msgspec
 
 from primus_lens.model import naming
 from primus_lens.model.points import PlacedRow, Row
-from primus_lens.store import statements
+from primus_lens.store import pulse, statements
+from primus_lens.store.pulse import is_number
 
 _SQL = statements.load("points_write.sql")
 _CHUNKS = statements.load("chunks.sql")
@@ -73,24 +74,31 @@ async def note_latest(
     now: Unix seconds of the server's clock. In this order, which compaction relies on: the row of
     run_last is locked first, then the ranges that are there by then are marked.
     """
-    latest: dict[tuple[str, int, str], tuple[Row, dict[str, Any]]] = {}
+    latest: dict[tuple[str, int, str], tuple[list[Row], dict[str, Any]]] = {}
     # Of those of one time and step the last to come is the newest.
     oldest_first = sorted(rows, key=lambda placed: (placed.row.at, placed.row.step))
     for placed in reversed(oldest_first):
         key = (placed.workload_uid, placed.serial, placed.row.data_source)
-        _, values = latest.setdefault(key, (placed.row, {}))
+        newest_first, values = latest.setdefault(key, ([], {}))
+        newest_first.append(placed.row)
         metrics = placed.row.metrics
         if not metrics.keys() <= values.keys():  # mostly the newest row has told them all
             values.update({n: v for n, v in metrics.items() if n not in values and is_number(v)})
     ordered = sorted(latest.items())  # one locking order for all replicas
+    pulses = [pulse.of_rows(of_run, values) for _, (of_run, values) in ordered]
     sealed = await connection.fetch(
         _SQL["note_latest"],
         [key[0] for key, _ in ordered],
         [key[1] for key, _ in ordered],
         [key[2] for key, _ in ordered],
-        [row.step for _, (row, _) in ordered],
-        [row.at for _, (row, _) in ordered],
+        [of_run[0].step for _, (of_run, _) in ordered],
+        [of_run[0].at for _, (of_run, _) in ordered],
         [msgspec.json.encode(values).decode() for _, (_, values) in ordered],
+        [each.loss for each in pulses],
+        [each.loss_rank for each in pulses],
+        [each.recent_steps for each in pulses],
+        [each.recent_losses for each in pulses],
+        [each.touched for each in pulses],
         now,
     )
     await _mark_changed(connection, rows, sealed, now=now)
@@ -117,10 +125,3 @@ async def _mark_changed(
     if late:
         fields = zip(*sorted(late), strict=True)
         await connection.execute(_CHUNKS["mark_changed"], *map(list, fields), now)
-
-
-def is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether a stored value belongs in a curve; JSONB holds non-finite ones as text."""
-    if isinstance(value, str):
-        return value in naming.NUMBERS_AS_TEXT
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -51,8 +51,9 @@ async def note_facts(
     serial: int,
     facts: Mapping[str, Any],
     definitions: Sequence[Mapping[str, Any]],
+    target_step: int | None = None,
 ) -> None:
-    """Lay what a run says of itself over what is known."""
+    """Lay what a run says of itself over what is known. target_step: None where it says none."""
     by_name = {each["name"]: each for each in definitions}
     await connection.execute(
         _SQL["note_run_facts"],
@@ -60,6 +61,7 @@ async def note_facts(
         serial,
         msgspec.json.encode(facts).decode(),
         msgspec.json.encode(by_name).decode(),
+        target_step,
     )
 
 

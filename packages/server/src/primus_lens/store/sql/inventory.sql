@@ -1,49 +1,69 @@
--- name: workloads
--- Every workload by its newest run, the most recently heard first. $1: text sought in uid, name,
--- project and framework, or ''. $2, $3: page.
-WITH run AS (
-    SELECT training_run.*, run_last.data_source, run_last.last_step, run_last.last_at,
-           run_last.received_at, run_last.last_values
-    FROM training_run LEFT JOIN run_last USING (workload_uid, serial)
+-- name: plan_anew
+-- Plan the statements of this transaction for their parameters: one workload or all are not alike.
+SET LOCAL plan_cache_mode = force_custom_plan;
+
+-- name: fleet
+-- Every workload by its newest run that has a loss, in no order. $1: only these, or NULL for all.
+WITH heard AS (
+    SELECT workload_uid, serial, data_source, received_at, loss_metric IS NULL AS without_loss,
+           max(received_at) OVER (PARTITION BY workload_uid) - interval '60 seconds' AS recently
+    FROM run_last WHERE $1::text[] IS NULL OR workload_uid = ANY($1)
 ), newest AS (
-    SELECT DISTINCT ON (workload_uid) * FROM run
-    ORDER BY workload_uid, received_at DESC NULLS LAST, serial DESC
+    SELECT DISTINCT ON (workload_uid) workload_uid, serial, data_source
+    FROM training_run LEFT JOIN heard USING (workload_uid, serial)
+    WHERE $1::text[] IS NULL OR workload_uid = ANY($1)
+    ORDER BY workload_uid, received_at >= recently DESC NULLS LAST, without_loss, serial DESC,
+             data_source
 ), summary AS (
     SELECT workload_uid, count(DISTINCT serial) AS runs, min(first_seen) AS first_seen,
            max(received_at) AS last_seen,
            array_agg(DISTINCT data_source) FILTER (WHERE data_source IS NOT NULL) AS data_sources,
-           array_agg(DISTINCT facts ->> 'pod_name') FILTER (WHERE facts ? 'pod_name') AS pods
-    FROM run GROUP BY workload_uid
+           array_agg(DISTINCT brief ->> 'pod_name') FILTER (WHERE brief ? 'pod_name') AS pods
+    FROM training_run LEFT JOIN heard USING (workload_uid, serial)
+    WHERE $1::text[] IS NULL OR workload_uid = ANY($1)
+    GROUP BY workload_uid
+), detected AS (
+    SELECT workload_uid, framework, wrapper_framework, base_framework, confidence, created_at,
+           updated_at
+    FROM framework_detection WHERE $1::text[] IS NULL OR workload_uid = ANY($1)
 )
-SELECT workload_uid, newest.facts ->> 'state' AS state, newest.facts ->> 'name' AS name,
-       newest.facts ->> 'project' AS project, detected.framework, detected.wrapper_framework,
-       detected.base_framework, detected.confidence, coalesce(summary.runs, 0) AS runs,
-       summary.data_sources, newest.last_step, newest.last_values, summary.pods,
+SELECT workload_uid, run.serial, run.run_id, run.brief, run.target_step, run.first_seen AS began,
+       detected.framework, detected.wrapper_framework, detected.base_framework,
+       detected.confidence, coalesce(summary.runs, 0) AS runs, summary.data_sources, summary.pods,
+       heard.last_step, heard.last_at, heard.received_at, heard.last_values, heard.loss_metric,
+       heard.recent_steps, heard.recent_losses,
        (extract(epoch FROM coalesce(summary.first_seen, detected.created_at)) * 1000)::bigint
            AS first_seen,
        (extract(epoch FROM coalesce(summary.last_seen, summary.first_seen, detected.updated_at))
-           * 1000)::bigint AS last_seen,
-       count(*) OVER () AS total
-FROM newest JOIN summary USING (workload_uid)
-FULL JOIN framework_detection AS detected USING (workload_uid)
-WHERE $1 = '' OR strpos(lower(concat_ws(' ', workload_uid, newest.facts ->> 'name',
-    newest.facts ->> 'project', detected.framework, detected.base_framework)), lower($1)) > 0
-ORDER BY last_seen DESC, workload_uid
-LIMIT $2 OFFSET $3;
+           * 1000)::bigint AS last_seen
+FROM newest
+JOIN training_run AS run USING (workload_uid, serial)
+JOIN summary USING (workload_uid)
+LEFT JOIN run_last AS heard USING (workload_uid, serial, data_source)
+FULL JOIN detected USING (workload_uid);
+
+-- name: matching
+-- Which of some texts a pattern is found in, whatever the case.
+SELECT place::int FROM unnest($1::text[]) WITH ORDINALITY AS given (words, place)
+WHERE words ~* $2;
+
+-- name: match_within
+-- No pattern may take longer than so many milliseconds.
+SELECT set_config('statement_timeout', $1, true);
 
 -- name: runs
--- The runs of a workload in the order they were first seen.
-SELECT training_run.serial, training_run.run_id, training_run.facts, training_run.definitions,
-       (extract(epoch FROM training_run.first_seen) * 1000)::bigint AS first_seen,
-       max(run_last.last_step) AS last_step,
-       (extract(epoch FROM max(run_last.received_at)) * 1000)::bigint AS last_seen
-FROM training_run LEFT JOIN run_last USING (workload_uid, serial)
+-- The runs of a workload in the order they were first seen, each with its pulse from the source that
+-- was heard last.
+SELECT DISTINCT ON (run.serial) run.serial, run.run_id, run.facts, run.definitions, run.target_step,
+       (extract(epoch FROM run.first_seen) * 1000)::bigint AS first_seen,
+       max(heard.last_step) OVER (PARTITION BY run.serial) AS last_step, heard.last_values,
+       heard.recent_steps, heard.loss_metric, heard.recent_losses,
+       (extract(epoch FROM heard.received_at) * 1000)::bigint AS last_seen
+FROM training_run AS run LEFT JOIN run_last AS heard USING (workload_uid, serial)
 WHERE workload_uid = $1
-GROUP BY training_run.workload_uid, training_run.serial
-ORDER BY training_run.serial;
+ORDER BY run.serial, heard.received_at DESC NULLS LAST;
 
 -- name: version
 -- A text that changes whenever points of a workload are stored.
-SELECT string_agg(concat_ws('/', serial, data_source, extract(epoch FROM received_at)), ' '
-                  ORDER BY serial, data_source)
+SELECT string_agg(concat_ws('/', serial, data_source, version), ' ' ORDER BY serial, data_source)
 FROM run_last WHERE workload_uid = $1;

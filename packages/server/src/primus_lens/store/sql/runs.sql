@@ -18,12 +18,20 @@ RETURNING serial;
 
 -- name: note_run_facts
 -- What a run says of itself. A later attempt starts without the earlier one's end; a late word about
--- an earlier attempt fills in only what is missing.
-UPDATE training_run
-SET facts = CASE sign(coalesce(($3::jsonb ->> 'attempt')::float8, (facts ->> 'attempt')::float8, 0)
-                      - coalesce((facts ->> 'attempt')::float8, 0))
-                WHEN 1 THEN (facts - '{exit_code,ended_at}'::text[]) || $3::jsonb
-                WHEN 0 THEN facts || $3::jsonb
-                ELSE ($3::jsonb - '{exit_code,ended_at}'::text[]) || facts END,
-    definitions = definitions || $4::jsonb
-WHERE workload_uid = $1 AND serial = $2;
+-- an earlier attempt fills in only what is missing. Wakes who follows the run.
+WITH noted AS (
+    UPDATE training_run
+    SET facts = CASE sign(coalesce(($3::jsonb ->> 'attempt')::float8, (facts ->> 'attempt')::float8, 0)
+                          - coalesce((facts ->> 'attempt')::float8, 0))
+                    WHEN 1 THEN (facts - '{exit_code,ended_at}'::text[]) || $3::jsonb
+                    WHEN 0 THEN facts || $3::jsonb
+                    ELSE ($3::jsonb - '{exit_code,ended_at}'::text[]) || facts END,
+        definitions = definitions || $4::jsonb,
+        target_step = CASE WHEN coalesce(($3::jsonb ->> 'attempt')::float8, 'Infinity')
+                                >= coalesce((facts ->> 'attempt')::float8, 0)
+                           THEN coalesce($5::bigint, target_step)
+                           ELSE coalesce(target_step, $5::bigint) END
+    WHERE workload_uid = $1 AND serial = $2
+    RETURNING workload_uid
+)
+SELECT pg_notify('lens_stored', workload_uid) FROM noted;

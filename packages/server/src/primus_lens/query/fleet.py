@@ -1,0 +1,208 @@
+"""The fleet: a row a workload, filtered, sorted, counted by state, framework and namespace.
+
+Comes after routes/fleet; reads through store/inventory, judges by query/pace. What is shown is
+kept by the write path (store/pulse), so that no curve is read.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from primus_lens.model import errors
+from primus_lens.query import pace
+from primus_lens.store import inventory
+from primus_lens.store.database import Database, DataRefused
+
+SHOWN_VALUES = 6  # latest values in a list of workloads
+LONGEST_PATTERN = 200
+PATTERN_WITHIN_MS = 500  # for all names of a fleet; an honest one takes 20 for 10,000 workloads
+
+SORTED_BY = (
+    *("trouble", "last_seen", "first_seen", "name", "progress", "step_rate", "last_step"),
+    *("framework", "state"),
+)
+
+_TROUBLE = ("diverged", "crashed", "failed", "stalled", "alerted", "unknown", "running", "finished")
+_FACETS = ("state", "framework", "namespace")
+_LARGEST_FIRST = frozenset({"last_seen", "first_seen", "progress", "step_rate", "last_step"})
+
+Workload = dict[str, Any]
+"""A row of the answer."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Which workloads a reader asks for.
+
+    q: text sought in uid, run name, project, framework and namespace. regex: likewise, a regular
+    expression of PostgreSQL. state, framework, namespace: any of these; empty means all, "" the
+    ones without.
+    """
+
+    q: str = ""
+    regex: str = ""
+    state: Sequence[str] = ()
+    framework: Sequence[str] = ()
+    namespace: Sequence[str] = ()
+    sort: str = "last_seen"
+    limit: int = 1_000
+    offset: int = 0
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Some of the workloads asked for.
+
+    facets: how many there are by state and so on, where the other filters hold. total_count: of
+    all pages.
+    """
+
+    workloads: list[Workload]
+    facets: dict[str, dict[str, int]]
+    total_count: int
+
+
+async def workloads(database: Database, asked: Asked, *, now: float) -> Page:
+    """A page of the fleet. now: Unix seconds. Raises BadQuery for a bad regex."""
+    async with database.connection() as connection:
+        found = await inventory.fleet(connection)
+    # 15 us a workload.
+    every = await asyncio.to_thread(_rows, found, now)
+    if asked.regex:
+        every = await _matching(database, every, asked.regex)
+    return await asyncio.to_thread(_page, every, asked)
+
+
+async def some(database: Database, only: Sequence[str], *, now: float) -> list[Workload]:
+    """The rows of some workloads, for those who follow the fleet."""
+    async with database.connection() as connection:
+        found = await inventory.fleet(connection, only)
+    return _rows(found, now)
+
+
+def _rows(found: Sequence[asyncpg.Record], now: float) -> list[Workload]:
+    paces = pace.paces([row["recent_steps"] or b"" for row in found])
+    return [_row(row, of_run, now) for row, of_run in zip(found, paces, strict=True)]
+
+
+def _row(row: asyncpg.Record, of_run: pace.Pace, now: float) -> Workload:
+    brief = msgspec.json.decode(row["brief"] or "{}")
+    latest: dict[str, Any] = msgspec.json.decode(row["last_values"] or "{}")
+    heard = row["received_at"] or row["began"]
+    silent_s = now - heard.timestamp() if heard else 0.0
+    state = pace.state(brief.get("state"), silent_s=silent_s, gap_s=of_run.gap_s)
+    progress = pace.progress(
+        latest,
+        last_step=row["last_step"],
+        configured=row["target_step"],
+        rate=of_run.rate,
+        state=state,
+    )
+    loss = row["loss_metric"]
+    return {
+        "workload_uid": row["workload_uid"],
+        "state": state,
+        "name": brief.get("name"),
+        "project": brief.get("project"),
+        "namespace": brief.get("namespace"),
+        "framework": row["framework"],
+        "wrapper_framework": row["wrapper_framework"],
+        "base_framework": row["base_framework"],
+        "confidence": row["confidence"],
+        "runs": row["runs"],
+        "run_id": row["run_id"],
+        "serial": row["serial"],
+        "data_sources": row["data_sources"] or [],
+        "last_step": row["last_step"],
+        "target_step": progress.target_step,
+        "progress": progress.progress,
+        "step_rate": of_run.rate,
+        "eta_s": progress.eta_s,
+        "loss": None if loss is None else {"metric": loss, "value": latest.get(loss)},
+        "sparkline": pace.sparkline(row["recent_losses"] or b""),
+        "last_values": _shown(latest),
+        "alerts": [],
+        "pods": row["pods"] or [],
+        "first_seen": row["first_seen"],
+        "last_seen": row["last_seen"],
+    }
+
+
+def _shown(latest: Mapping[str, Any]) -> dict[str, Any]:
+    """Losses first: they are what a fleet is looked at for."""
+    ranked = sorted(latest.items(), key=lambda item: ("loss" not in item[0], item[0]))
+    return dict(ranked[:SHOWN_VALUES])
+
+
+def _words(row: Workload) -> list[str]:
+    """What a reader's text is sought in."""
+    fields = ("workload_uid", "name", "project", "framework", "base_framework", "namespace")
+    return [row[field] for field in fields if row[field]]
+
+
+async def _matching(database: Database, rows: Sequence[Workload], pattern: str) -> list[Workload]:
+    """The workloads in one of whose names a pattern is found.
+
+    PostgreSQL looks, not Python: its engine knows no catastrophic pattern but backreferences, it
+    runs in a process of its own, and a statement that takes too long is cancelled.
+    """
+    texts = [word for row in rows for word in _words(row)]
+    owners = [place for place, row in enumerate(rows) for _ in _words(row)]
+    allowed = f"a regular expression of at most {LONGEST_PATTERN} characters"
+    if len(pattern) > LONGEST_PATTERN:
+        raise errors.BadQuery.of("regex", pattern, allowed)
+    try:
+        async with database.connection() as connection:
+            found = await inventory.matching(
+                connection, texts, pattern, within_ms=PATTERN_WITHIN_MS
+            )
+    except DataRefused as refusal:
+        raise errors.BadQuery.of("regex", pattern, f"{allowed}; {refusal.message}") from refusal
+    except errors.TookTooLong as slow:
+        words = f"one that is found in {PATTERN_WITHIN_MS} ms"
+        raise errors.BadQuery.of("regex", pattern, words) from slow
+    return [rows[place] for place in sorted({owners[place] for place in found})]
+
+
+def _page(rows: Sequence[Workload], asked: Asked) -> Page:
+    sought = asked.q.lower()
+    if sought:
+        rows = [row for row in rows if sought in " ".join(_words(row)).lower()]
+    facets = {facet: dict(_counted(rows, asked, facet)) for facet in _FACETS}
+    wanted = [row for row in rows if _passes(row, asked, _FACETS)]
+    ordered = _ordered(wanted, asked.sort)
+    return Page(ordered[asked.offset : asked.offset + asked.limit], facets, total_count=len(wanted))
+
+
+def _passes(row: Workload, asked: Asked, facets: Sequence[str]) -> bool:
+    chosen = ((row[facet] or "", getattr(asked, facet)) for facet in facets)
+    return all(not wanted or value in wanted for value, wanted in chosen)
+
+
+def _counted(rows: Sequence[Workload], asked: Asked, facet: str) -> list[tuple[str, int]]:
+    """The values of a facet with their counts, most frequent first; its own filter left out."""
+    others = [other for other in _FACETS if other != facet]
+    counts = Counter(row[facet] or "" for row in rows if _passes(row, asked, others))
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _ordered(rows: Sequence[Workload], sort: str) -> list[Workload]:
+    """Sorted; "-" turns it round. Who has no value comes last either way."""
+    by = sort.removeprefix("-")
+    newest_first = sorted(rows, key=lambda row: row["workload_uid"])
+    newest_first.sort(key=lambda row: row["last_seen"], reverse=True)
+    key: Callable[[Workload], Any] = _trouble if by == "trouble" else lambda row: row[by]
+    if by == "name":
+        key = lambda row: (row["name"] or row["workload_uid"]).lower()  # noqa: E731
+    present = [row for row in newest_first if key(row) is not None]
+    absent = [row for row in newest_first if key(row) is None]
+    present.sort(key=key, reverse=(by in _LARGEST_FIRST) != sort.startswith("-"))
+    return present + absent
+
+
+def _trouble(row: Workload) -> int:
+    """The worse the smaller."""
+    state = "alerted" if row["alerts"] and row["state"] in {"running", "unknown"} else row["state"]
+    return _TROUBLE.index(state)

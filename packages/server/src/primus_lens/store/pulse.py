@@ -1,0 +1,105 @@
+"""What a group of rows adds to a run's pulse: its newest steps, its newest losses, what it touched.
+
+Pure; called by points_write, read by query/fleet (rings) and store/changes (touched).
+"""
+
+import re
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from primus_lens.model import naming
+from primus_lens.model.points import Row
+
+RING = 32  # the newest so many; a sparkline's width, and enough for a median
+
+_SUREST = ("loss", "train/loss", "train_loss", "training_loss", "training/loss", "lm loss")
+_TRAINING = re.compile(r"train|\blm\b")
+_ELSEWHERE = re.compile(r"val|eval|test|aux|_scale|scale")
+_PAIR = struct.Struct("<dd")
+
+
+class Pulse(msgspec.Struct, frozen=True):
+    """loss: the metric that is the run's loss, None without one. loss_rank: the lower the surer.
+
+    recent_steps: (step, Unix seconds) pairs. recent_losses: (step, value) pairs. Both packed as
+    little-endian float64, oldest first. touched: JSON, see run_change.
+    """
+
+    loss: str | None
+    loss_rank: int | None
+    recent_steps: bytes
+    recent_losses: bytes
+    touched: str
+
+
+def of_rows(rows: Sequence[Row], latest: Mapping[str, Any]) -> Pulse:
+    """What rows of one run and source add. rows: newest first. latest: their newest numbers."""
+    steps: dict[int, float] = {}
+    for row in rows:
+        steps.setdefault(row.step, row.at)
+        if len(steps) == RING:
+            break
+    rank, loss = loss_among(latest)
+    losses: dict[int, float] = {}
+    if loss is not None:
+        for row in rows:
+            if loss in row.metrics and is_number(row.metrics[loss]):
+                losses.setdefault(row.step, float(row.metrics[loss]))
+                if len(losses) == RING:
+                    break
+    return Pulse(loss, rank, _ring(steps), _ring(losses), touched(rows))
+
+
+def loss_among(names: Iterable[str]) -> tuple[int | None, str | None]:
+    """The metric that is most surely the training loss, with its rank; None without any.
+
+    Rank: the well-known names first, then a name with "train" or "lm" and "loss" in it, then any
+    with "loss", last those of an evaluation; of one rank the shortest, which the rank tells too.
+    """
+    ranked = [(_rank(name), name) for name in names if "loss" in name.lower()]
+    return min(ranked, default=(None, None))
+
+
+def _rank(name: str) -> int:
+    plain = name.lower()
+    if plain in _SUREST:
+        return _SUREST.index(plain)
+    kind = 3 if _ELSEWHERE.search(plain) else 1 if _TRAINING.search(plain) else 2
+    return kind * 1_000 + min(len(name), 999)
+
+
+def _ring(pairs: dict[int, float]) -> bytes:
+    return b"".join(_PAIR.pack(step, number) for step, number in reversed(pairs.items()))
+
+
+def touched(rows: Iterable[Row]) -> str:
+    """Which steps carry which metrics, as JSON: [[[first, last], ...], [name, ...]], ..."""
+    steps_of: dict[tuple[str, ...], list[int]] = {}
+    for row in rows:
+        steps_of.setdefault(tuple(row.metrics), []).append(row.step)
+    found = [(_ranges(sorted(set(steps))), names) for names, steps in steps_of.items()]
+    return msgspec.json.encode(found).decode()
+
+
+def _ranges(steps: Sequence[int]) -> list[tuple[int, int]]:
+    """Ascending steps as ranges without a hole, both ends included."""
+    if steps[-1] - steps[0] == len(steps) - 1:
+        return [(steps[0], steps[-1])]
+    ranges: list[tuple[int, int]] = []
+    first = last = steps[0]
+    for step in steps[1:]:
+        if step != last + 1:
+            ranges.append((first, last))
+            first = step
+        last = step
+    return [*ranges, (first, last)]
+
+
+def is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether a stored value belongs in a curve; JSONB holds non-finite ones as text."""
+    if isinstance(value, str):
+        return value in naming.NUMBERS_AS_TEXT
+    return isinstance(value, int | float) and not isinstance(value, bool)
