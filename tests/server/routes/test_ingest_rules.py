@@ -300,3 +300,17 @@ def test_wrong_path_or_method_is_told_in_words(server, path, status):
     answer = httpx.get(server.url + path)
     assert answer.status_code == status
     assert path in answer.json()["error"]
+
+
+def test_empty_idempotency_key_is_refused(server, workload):
+    """A key that says nothing is wrong, not absent: who sends one means to be stored once."""
+    body = {"workload_uid": workload, "metrics": []}
+    answer = server.post("/wandb/metrics", body, **{"Idempotency-Key": ""})
+    assert answer.status_code == 422
+
+
+def test_refused_method_names_all_that_are_allowed(server, workload):
+    """A path of several methods tells them all."""
+    answer = httpx.post(f"{server.url}/api/v1/workloads/{workload}/detection")
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "DELETE, GET, PUT"

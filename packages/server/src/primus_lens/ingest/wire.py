@@ -21,6 +21,7 @@ MOST_POINTS = 10_000  # a request; more is slower to retry than to send in two
 LARGEST_NUMBER = sys.float_info.max  # an integer beyond it has no place on a curve
 EARLIEST, LATEST = -62_135_596_800, 253_402_300_799  # Unix seconds: the years 1 to 9999
 DEEPEST = 32  # levels of nesting in what a job may send along
+RECORD_RANGE = r"([A-Za-z0-9._-]{1,128})/([0-9]{1,18})(?:-([0-9]{1,18}))?"  # an Idempotency-Key
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
 Identity = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
@@ -215,7 +216,7 @@ def _checked(decoder: msgspec.json.Decoder[Any], body: bytes | msgspec.Raw) -> A
 
 def record_range(key: str) -> RecordRange:
     """An Idempotency-Key: `<stream>/<seq>` or `<stream>/<first>-<last>`."""
-    match = re.fullmatch(r"([A-Za-z0-9._-]{1,128})/([0-9]{1,18})(?:-([0-9]{1,18}))?", key)
+    match = re.fullmatch(RECORD_RANGE, key)
     if match is None:
         raise errors.InvalidField.of("Idempotency-Key", key, "<stream>/<first>-<last>")
     stream, first, last = match.group(1), int(match.group(2)), int(match.group(3) or match.group(2))

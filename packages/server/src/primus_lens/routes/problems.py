@@ -6,6 +6,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from primus_lens.model import errors
 from primus_lens.store.database import DataRefused
@@ -30,6 +31,7 @@ _STATUS: dict[type[errors.LensError], int] = {
     errors.LensError: 500,
 }
 
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _CHALLENGE = 'Bearer realm="primus-lens"'  # RFC 6750, section 3
 
 
@@ -89,4 +91,18 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
         405: f"{request.url.path} does not answer {request.method}",
     }
     document = {"error": words.get(error.status_code, error.detail), "code": "http"}
-    return json_response(document, error.status_code, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if "Allow" in headers:
+        headers["Allow"] = _allowed(request)
+    return json_response(document, error.status_code, headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods that any route of this path takes; Starlette names those of the first alone."""
+    routes = request.app.router.routes
+
+    def taken(method: str) -> bool:
+        asked = {**request.scope, "method": method}
+        return any(route.matches(dict(asked))[0] is Match.FULL for route in routes)
+
+    return ", ".join(filter(taken, _METHODS))

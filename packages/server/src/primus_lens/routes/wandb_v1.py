@@ -82,7 +82,7 @@ class WandbEndpoints:
     async def _received(self, request: Request, part: Part) -> dict[str, object]:
         bodies.refuse_other_than_json(request)
         key = request.headers.get("idempotency-key")
-        records = wire.record_range(key) if key else None
+        records = None if key is None else wire.record_range(key)
         with self._intake.room(bodies.declared_length(request, self._limits)) as take:
             return await part(await bodies.read_json_bytes(request, self._limits, take), records)
 
