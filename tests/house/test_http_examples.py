@@ -13,7 +13,7 @@ SHOWN_AT = "http://127.0.0.1:8080"
 EXAMPLE = re.compile(r"```sh\n(curl .*?)\n```\n```json(?: status=(\d+))?\n(.*?)\n```", re.DOTALL)
 
 # The server's own clock: the moment of the test, not of the document.
-CLOCKS = {"first_seen", "last_seen", "created_at", "updated_at", "at"}
+CLOCKS = {"first_seen", "last_seen", "created_at", "updated_at", "seen_at", "at"}
 
 
 def performed(command, url):

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -20,14 +21,16 @@ from primus_lens.model import errors
 from primus_lens.routes import operations, session, wandb_v1, workload_metrics
 from primus_lens.routes.application import application
 from primus_lens.routes.detections import DetectionEndpoints
+from primus_lens.routes.workload_admin import WorkloadAdmin
 from primus_lens.selfmetrics import SelfMetrics
 from primus_lens.settings import CompactionSettings, DatabaseSettings, Settings
-from primus_lens.store import embedded_directory
+from primus_lens.store import embedded_directory, pods
 from primus_lens.store.compaction import Compaction
 from primus_lens.store.database import Database
 from primus_lens.store.embedded import EmbeddedPostgres
 from primus_lens.store.tokens import TokenBook
 from primus_lens.web import pages
+from primus_lens.workloads.pod_watch import PodWatch
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +71,7 @@ async def running(
             routers.append(
                 workload_metrics.WorkloadMetrics(clusters, settings.api.cluster).router()
             )
+            routers.append(WorkloadAdmin(own, settings.limits).router())
             open_routes = [*pages.routes(), *session.routes(book)]
         _serve_self_metrics(settings, counters, stack)
         yield application(
@@ -175,10 +179,11 @@ async def _processor(
     )
     intake.start()
     stack.push_async_callback(intake.drain)
-    attaching = asyncio.create_task(_attach_parked(database), name="attach parked reports")
-    stack.push_async_callback(_cancelled, attaching)
-    compacting = asyncio.create_task(_compact(database, settings.compaction), name="compaction")
-    stack.push_async_callback(_cancelled, compacting)
+    _in_background(_attach_parked(database, counters), "attach parked reports", stack)
+    _in_background(_compact(database, settings.compaction), "compaction", stack)
+    if settings.workloads.pod_watch.enabled:
+        watch = PodWatch(settings.workloads.pod_watch, functools.partial(pods.put, database))
+        _in_background(watch.follow(), "follow pods", stack)
     return wandb_v1.WandbEndpoints(
         intake,
         EvidenceIntake(database, reject_unknown_pods=reject),
@@ -188,12 +193,20 @@ async def _processor(
     )
 
 
-async def _attach_parked(database: Database) -> None:
+def _in_background(
+    work: Coroutine[None, None, None], name: str, stack: contextlib.AsyncExitStack
+) -> None:
+    """Begin work that goes on until the stack is left."""
+    stack.push_async_callback(_cancelled, asyncio.create_task(work, name=name))
+
+
+async def _attach_parked(database: Database, counters: SelfMetrics) -> None:
     """Keep looking whether the pods of parked reports have been seen."""
     while True:
         try:
-            while attached := await parked.attach(database):
-                log.info("parked reports attached", extra={"reports": attached})
+            while (attached := await parked.attach(database)).reports:
+                log.info("parked reports attached", extra={"reports": attached.reports})
+                counters.parked_lost.labels("refused").inc(attached.refused)
         except errors.LensError as error:
             log.warning("parked reports wait", extra={"reason": error.message})
         await asyncio.sleep(_ATTACH_EVERY_S)

@@ -17,7 +17,16 @@ import uvicorn
 from fastapi import FastAPI
 
 import primus_lens
-from primus_lens import assembly, cli_import, cli_read, cli_token, logs, settings
+from primus_lens import (
+    assembly,
+    cli_import,
+    cli_local,
+    cli_read,
+    cli_token,
+    cli_workload,
+    logs,
+    settings,
+)
 from primus_lens.assembly import Role
 from primus_lens.model import errors
 from primus_lens.routes import connections
@@ -35,7 +44,8 @@ def main() -> None:
     """Primus Lens: what every training job of a fleet logs to Weights & Biases."""
 
 
-main.add_command(cli_token.token)
+for group in (cli_token.token, cli_workload.pods, cli_workload.workload):
+    main.add_command(group)
 for command in (cli_read.runs, cli_read.curve, cli_read.export, cli_read.tail):
     main.add_command(command)
 main.add_command(cli_import.import_runs)
@@ -58,7 +68,7 @@ def serve(
     insecure: bool,
 ) -> None:
     """Run the service until it is told to stop."""
-    with cli_token.refusals_in_words():
+    with cli_local.refusals_in_words():
         chosen = _with_options(settings.load(config), host, port, data_dir)
         logs.configure(chosen.log.level)
         with (

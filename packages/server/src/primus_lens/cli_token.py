@@ -1,39 +1,22 @@
 """The commands `primus-lens token create | list | revoke`, on the database `serve` would use."""
 
-import asyncio
-import contextlib
 import datetime as dt
 import re
 import shlex
-import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import click
-import msgspec
 
-from primus_lens import assembly, logs, settings
+from primus_lens import cli_local
 from primus_lens.model import errors, tokens
 from primus_lens.model.tokens import ApiToken, Scope
 from primus_lens.store import tokens as stored
 from primus_lens.store.database import Database
 
-T = TypeVar("T")
-
 _UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
 _LONGEST_S = 100 * 365 * 86_400  # a hundred years: any longer is a slip, and means never
-
-
-@contextlib.contextmanager
-def refusals_in_words() -> Iterator[None]:
-    """What a person can mend ends the command with a sentence and status 2, not a traceback."""
-    try:
-        yield
-    except errors.LensError as error:
-        click.echo(f"primus-lens: {error.message}", err=True)
-        sys.exit(2)
 
 
 def advice(config: Path | None, data_dir: str | None) -> str:
@@ -57,36 +40,13 @@ def _seconds(_: click.Context, __: click.Parameter, given: str | None) -> float 
     return float(seconds)
 
 
-def _on_the_database(
-    config: Path | None, data_dir: str | None, work: Callable[[Database], Awaitable[T]]
-) -> T:
-    """What some work on the configured database returns."""
-    chosen = settings.load(config).database
-    if data_dir:
-        chosen = msgspec.structs.replace(chosen, data_directory=data_dir)
-
-    async def done() -> T:
-        async with assembly.database_for_command(chosen) as database:
-            return await work(database)
-
-    logs.configure("warn")
-    return asyncio.run(done())
-
-
-_config = click.option(
-    "--config", type=click.Path(path_type=Path), help="The configuration file (YAML)."
-)
-_data_dir = click.option("--data-dir", help="Where the embedded PostgreSQL keeps its data.")
-
-
 @click.group()
 def token() -> None:
     """Make, list and revoke the tokens of reporters and readers."""
 
 
 @token.command()
-@_config
-@_data_dir
+@cli_local.on_a_database
 @click.option(
     "--scope",
     "scopes",
@@ -115,26 +75,24 @@ def create(
             database, scopes=set(scopes), name=name, now=now, expires_at=until
         )
 
-    with refusals_in_words():
-        made = _on_the_database(config, data_dir, make)
+    with cli_local.refusals_in_words():
+        made = cli_local.done_on(config, data_dir, make)
         click.echo("Keep it now, it is not shown again:", err=True)
         click.echo(made)  # alone on stdout, for $(...)
 
 
 @token.command("list")
-@_config
-@_data_dir
+@cli_local.on_a_database
 def list_tokens(config: Path | None, data_dir: str | None) -> None:
     """Show every token there ever was, never a secret."""
-    with refusals_in_words():
-        found = _on_the_database(config, data_dir, stored.listed)
+    with cli_local.refusals_in_words():
+        found = cli_local.done_on(config, data_dir, stored.listed)
         for line in _table(found, time.time()):
             click.echo(line)
 
 
 @token.command()
-@_config
-@_data_dir
+@cli_local.on_a_database
 @click.argument("token_id", metavar="ID")
 def revoke(config: Path | None, data_dir: str | None, token_id: str) -> None:
     """End a token for good, within 10 s on every running server."""
@@ -144,8 +102,8 @@ def revoke(config: Path | None, data_dir: str | None, token_id: str) -> None:
     async def end(database: Database) -> bool:
         return await stored.revoke(database, wanted, now=time.time())
 
-    with refusals_in_words():
-        if not _on_the_database(config, data_dir, end):
+    with cli_local.refusals_in_words():
+        if not cli_local.done_on(config, data_dir, end):
             raise errors.ConfigError(f"there is no token {wanted}; see `primus-lens token list`")
         click.echo(f"The token {wanted} is revoked.")
 
@@ -165,11 +123,7 @@ def _table(found: Sequence[ApiToken], now: float) -> list[str]:
         )
         for each in found
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    return cli_local.aligned(rows)
 
 
 def _state(token: ApiToken, now: float) -> str:

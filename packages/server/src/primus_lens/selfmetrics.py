@@ -96,6 +96,19 @@ class SelfMetrics:
             ["reason"],
             registry=registry,
         )
+        self.parked_lost = prometheus.Counter(
+            "wandb_parked_reports_lost_total",
+            "Parked reports given up: their pod never appeared, or they could not be stored.",
+            ["reason"],
+            registry=registry,
+        )
+        for reason in ("expired", "refused"):
+            self.parked_lost.labels(reason)
+        self.parked_points_lost = prometheus.Counter(
+            "wandb_parked_points_lost_total",
+            "Points in parked reports whose pod never appeared.",
+            registry=registry,
+        )
         self.detections = prometheus.Counter(
             "framework_detection_total",
             "Frameworks detected.",

@@ -78,10 +78,28 @@ class MetricsSettings(Group, frozen=True):
     prometheus: PrometheusSettings = PrometheusSettings()
 
 
+class PodWatchSettings(Group, frozen=True):
+    """Following a Kubernetes cluster's pods, so that pod_cache fills by itself.
+
+    api: the API server; empty means that of the cluster this is a pod of. namespace: only this one;
+    empty means all. label, annotation: names the workload of a pod; an annotation may name several,
+    separated by commas. token_file, ca_file: the service account's.
+    """
+
+    enabled: bool = False
+    api: str = ""
+    namespace: str = ""
+    label: str = "primus-lens.io/workload-uid"
+    annotation: str = ""
+    token_file: str = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
+    ca_file: str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+
+
 class WorkloadSettings(Group, frozen=True):
     """unknown_pods: keep (until the pod is seen) or reject reports of pods nobody has seen."""
 
     unknown_pods: Literal["keep", "reject"] = "keep"
+    pod_watch: PodWatchSettings = PodWatchSettings()
 
 
 class LimitSettings(Group, frozen=True):

@@ -16,7 +16,7 @@ from primus_lens.model.points import Gap, RecordRange, Report, Row, RunId, Sende
 
 def sender_of(message: Any) -> Sender:  # noqa: ANN401 - any of the four messages
     """Whose message it is. Raises UnknownWorkload when it names neither workload nor pod."""
-    if not message.workload_uid and not message.pod_name:
+    if not (message.workload_uid or message.pod_name or message.pod_uid):
         raise errors.UnknownWorkload(
             "no valid workload found: the report names neither workload_uid nor pod_name; "
             "set WORKLOAD_UID or POD_NAME in the training container"

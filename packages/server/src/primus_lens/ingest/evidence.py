@@ -41,6 +41,7 @@ class EvidenceIntake:
             [workloads] = await resolver.resolve(
                 [sender], lambda asked: pods.workloads_of(connection, asked)
             )
+            await pods.learn(connection, [sender], now=now)
             if not workloads and self._reject_unknown_pods:
                 raise errors.UnknownWorkload(
                     f"no valid workload found: pod {sender.pod_name} is not known"

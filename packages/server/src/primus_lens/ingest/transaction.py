@@ -29,10 +29,13 @@ class GroupTransaction:
         group: Sequence[Report],
         *,
         reject_unknown_pods: bool = False,
+        behind_parked: bool = True,
     ) -> None:
+        """behind_parked: reports of a pod wait behind older ones of it that wait already."""
         self._connection = connection
         self._group = group
         self._reject_unknown_pods = reject_unknown_pods
+        self._behind_parked = behind_parked
         self._now = time.time()
 
     async def run(self) -> list[Outcome]:
@@ -40,14 +43,18 @@ class GroupTransaction:
         outcomes: list[Outcome | None] = [None] * len(self._group)
         marks = await self._sift_known(outcomes)
         fresh = [i for i, outcome in enumerate(outcomes) if outcome is None]
-        homes = await self._homes([self._group[i].sender for i in fresh])
+        senders = [self._group[i].sender for i in fresh]
+        await pods.learn(self._connection, senders, now=self._now)
+        homes = await self._homes(senders)
+        waiting = await self._waiting(senders)
         placed: list[tuple[Report, list[WorkloadUid]]] = []
         for i, workloads in zip(fresh, homes, strict=True):
-            if workloads:
+            queued = bool(workloads) and self._group[i].sender in waiting
+            if workloads and not queued:
                 placed.append((self._group[i], workloads))
                 outcomes[i] = Receipt(workloads=len(workloads))
             else:
-                outcomes[i] = await self._park(self._group[i])
+                outcomes[i] = await self._park(self._group[i], known=queued)
                 if isinstance(outcomes[i], errors.LensError):
                     marks.pop(i, None)
         await self._write(placed)
@@ -85,8 +92,15 @@ class GroupTransaction:
 
         return await resolver.resolve(senders, lookup)
 
-    async def _park(self, report: Report) -> Outcome:
-        if self._reject_unknown_pods:
+    async def _waiting(self, senders: Sequence[Sender]) -> set[Sender]:
+        """The pods of which older reports wait to be attached."""
+        by_pod = [sender for sender in senders if not sender.workload_uid]
+        if not by_pod or not self._behind_parked:
+            return set()
+        return await pods.waiting(self._connection, by_pod)
+
+    async def _park(self, report: Report, *, known: bool) -> Outcome:
+        if self._reject_unknown_pods and not known:
             return errors.UnknownWorkload(
                 f"no valid workload found: pod {report.sender.pod_name} is not known; "
                 "set WORKLOAD_UID in the training container or add the pod to pod_cache"
@@ -94,7 +108,12 @@ class GroupTransaction:
         if report.points or report.run_facts or report.gaps:
             body = msgspec.json.encode(report)
             await pods.park(
-                self._connection, report.sender, kind="report", body=body, now=self._now
+                self._connection,
+                report.sender,
+                kind="report",
+                body=body,
+                now=self._now,
+                points=report.points,
             )
         return Receipt(workloads=0, pending=True)
 

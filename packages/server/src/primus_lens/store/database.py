@@ -44,6 +44,16 @@ class DataRefused(errors.Rejected):
     code = "data_refused"
 
 
+@contextlib.asynccontextmanager
+async def savepoint(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """A part of a transaction that may be refused without the rest. Raises DataRefused."""
+    try:
+        async with connection.transaction():
+            yield
+    except _REFUSED as error:
+        raise DataRefused(f"PostgreSQL refuses this data: {error}") from error
+
+
 class Database:
     """A pool of connections to one PostgreSQL, opened late and kept through its restarts."""
 

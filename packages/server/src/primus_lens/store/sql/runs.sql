@@ -1,8 +1,10 @@
 -- name: find_runs
--- The serials of runs that are known.
+-- The serials of runs that are known, which stay until the transaction ends: whoever deletes their
+-- workload waits, and what was deleted meanwhile is not known. In one order for all replicas.
 SELECT workload_uid, run_id, serial
 FROM training_run JOIN unnest($1::text[], $2::text[]) AS asked (workload_uid, run_id)
-     USING (workload_uid, run_id);
+     USING (workload_uid, run_id)
+ORDER BY workload_uid, serial FOR KEY SHARE OF training_run;
 
 -- name: lock_workload
 -- One run at a time is numbered within a workload, whichever replica does it.
