@@ -19,13 +19,13 @@ def report(*points, **fields):
 def test_report_must_say_whose_it_is():
     """A report that names neither workload nor pod is refused in the specification's words."""
     with pytest.raises(errors.UnknownWorkload, match="no valid workload found"):
-        report(workload_uid="", pod_uid="u")
+        report(workload_uid="", namespace="ns")
 
 
-@pytest.mark.parametrize("named", [{"workload_uid": "w"}, {"workload_uid": "", "pod_name": "p"}])
+@pytest.mark.parametrize("named", ["workload_uid", "pod_uid", "pod_name"])
 def test_workload_or_pod_is_enough(named):
-    """One of the two names suffices."""
-    assert report(**named).sender == Sender(named["workload_uid"], "", named.get("pod_name", ""))
+    """One name of the workload or the pod suffices."""
+    assert report(**{"workload_uid": "", named: "x"}).sender == Sender(**{named: "x"})
 
 
 def test_points_of_a_step_share_a_row():
