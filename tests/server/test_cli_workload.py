@@ -60,7 +60,7 @@ def test_workload_is_deleted_when_that_is_meant(said, database_dsn):
     assert said("workload", "delete", "w", answer="n\n")[0] == 1
     status, text = said("workload", "delete", "w", answer="y\n")
     assert status == 0
-    assert text.endswith("Workload w is deleted: 1 steps, 1 latest values, 1 runs.\n")
+    assert text.endswith("Workload w is deleted: 1 steps, 1 latest values, 1 changes, 1 runs.\n")
     assert said("workload", "delete", "w", "--yes") == (
         2,
         "primus-lens: there is no workload w; it may have been deleted before\n",

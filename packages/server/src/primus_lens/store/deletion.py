@@ -21,6 +21,7 @@ _REST = (
     ("chunks", _SQL["rest_of_chunks"]),
     ("metrics", _SQL["rest_of_series"]),
     ("latest_values", _SQL["rest_of_latest"]),
+    ("changes", _SQL["rest_of_changes"]),
     ("runs", _SQL["rest_of_runs"]),
     ("detections", _SQL["rest_of_detections"]),
     ("gaps", _SQL["rest_of_gaps"]),

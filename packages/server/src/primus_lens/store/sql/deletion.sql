@@ -54,6 +54,10 @@ DELETE FROM series WHERE workload_uid = $1;
 -- Its newest values.
 DELETE FROM run_last WHERE workload_uid = $1;
 
+-- name: rest_of_changes
+-- What live readers are told of it.
+DELETE FROM run_change WHERE workload_uid = $1;
+
 -- name: rest_of_runs
 -- Its runs.
 DELETE FROM training_run WHERE workload_uid = $1;
