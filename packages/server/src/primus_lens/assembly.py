@@ -18,7 +18,7 @@ from primus_lens.ingest import parked
 from primus_lens.ingest.evidence import EvidenceIntake
 from primus_lens.ingest.intake import Intake
 from primus_lens.model import errors
-from primus_lens.routes import operations, session, wandb_v1, workload_metrics
+from primus_lens.routes import grafana, operations, session, wandb_v1, workload_metrics
 from primus_lens.routes.application import application
 from primus_lens.routes.detections import DetectionEndpoints
 from primus_lens.routes.workload_admin import WorkloadAdmin
@@ -68,6 +68,7 @@ async def running(
             own = await _database(dsn, stack, migrate=False)
             clusters[settings.api.cluster] = own
             routers.append(DetectionEndpoints(own, settings.limits).router())
+            routers.append(grafana.GrafanaEndpoints(own, settings.limits).router())
             routers.append(
                 workload_metrics.WorkloadMetrics(clusters, settings.api.cluster).router()
             )

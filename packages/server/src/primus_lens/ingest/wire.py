@@ -144,6 +144,7 @@ class BatchReport(msgspec.Struct):
     logs: LogsReport | None = None
 
 
+T = TypeVar("T")
 Message = TypeVar("Message", MetricsReport, LogsReport, UserDetection, detections.DetectionRequest)
 
 _DECODERS: dict[type, msgspec.json.Decoder[Any]] = {
@@ -178,6 +179,12 @@ def decode(kind: type[Message], body: bytes | msgspec.Raw) -> Message:
         # Read untyped, a body shows damage in the fields that a typed reader skips, too.
         _refuse_unstorable(_decoded(_ANYTHING, body))
     return message
+
+
+def decode_question(kind: type[T], body: bytes) -> T:
+    """A reader's body as its type; nothing of it is stored. Raises MalformedBody, InvalidField."""
+    question: T = _decoded(msgspec.json.Decoder(kind), body)
+    return question
 
 
 def _may_be_unstorable(message: object, body: bytes) -> bool:

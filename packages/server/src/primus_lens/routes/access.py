@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from primus_lens.model import errors, tokens
 from primus_lens.model.tokens import ApiToken
-from primus_lens.routes import problems, wandb_v1
+from primus_lens.routes import grafana, problems, wandb_v1
 from primus_lens.store.tokens import TokenBook
 
 COOKIE = "lens_token"
@@ -58,6 +58,8 @@ def scope_needed(method: str, path: str) -> tokens.Scope:
     """What a request needs; admin for a change that is not named here, so none is forgotten."""
     if method == "POST" and path.startswith(f"{wandb_v1.PREFIX}/"):
         return "ingest"
+    if method == "POST" and grafana.reads(path):
+        return "read"
     return "read" if method in _READING else "admin"
 
 

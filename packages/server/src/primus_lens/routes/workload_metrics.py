@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from primus_lens.model import errors
-from primus_lens.query import curves, fleet, inventory, progress
+from primus_lens.query import curves, fleet, inventory, panels, progress
 from primus_lens.query.curves import PointRow
 from primus_lens.routes import problems
 from primus_lens.store.database import Database
@@ -125,7 +125,7 @@ class WorkloadMetrics:
         """Points in order of time; as `columns` one series a run and metric, thinned if asked."""
         database = self._plane(cluster)
         span = _zoomed(Span(uid, data_source, start, end), x, from_x, to_x)
-        names = curves.asked_names(metrics, metric or [])
+        names = await panels.asked_names(database, uid, metrics, metric or [])
         if format == "json":
             return await _streamed(span, curves.rows(database, span, names))
         tag = _tag(await curves.version(database, uid), request.url.query)
