@@ -13,14 +13,16 @@ import { signal } from "./vendor/index.js";
  *   loss?: {metric: string, value: Value} | null, sparkline?: (number | null)[] | null, alerts?: Alert[]}} Workload
  * @typedef {{serial: number, run_id: string, name: string | null, project: string | null, state: State,
  *   started_at: number | null, last_seen: number | null, last_step: number | null,
- *   config: Record<string, unknown>, tags: string[]}} Run
+ *   config: Record<string, unknown> | null, tags: string[] | null, rank?: number | null, world_size?: number | null,
+ *   summary?: Record<string, unknown> | null, pod_name?: string | null, ended_at?: number | null}} Run
+ * @typedef {{layer: string | null, method: string | null, framework: string | null, confidence: number | null,
+ *   indicators: string[], base_framework: string | null, wrapper_framework: string | null}} Claim
+ * @typedef {{at: number, hints: unknown, evidence: unknown, detection: Claim | null}} Source
  * @typedef {{framework: string | null, framework_layer: string | null, wrapper_framework: string | null,
- *   base_framework: string | null, confidence: number | null, method: string | null,
- *   evidence?: unknown}} Detection
+ *   base_framework: string | null, confidence: number | null, method: string | null, status: string | null,
+ *   sources: Record<string, Source>, conflicts: Record<string, unknown>[]}} Detection
  * @typedef {{name: string, data_source: string[], count: number}} Metric
- * @typedef {{workload_uid: string, runs: Run[], detection: Detection | null, metrics: Metric[]}} Detail
- * @typedef {{metric: string, data_source: string, serial: number, run_id: string, total: number,
- *   step: number[], time: number[], value: Value[], thinned: boolean}} Series */
+ * @typedef {{workload_uid: string, runs: Run[], detection: Detection | null, metrics: Metric[]}} Detail */
 
 const ANSWERS_KEPT = 64;
 const PATIENCE_MS = 20_000;
@@ -57,6 +59,21 @@ export async function ask(path, stop) {
     throw new Trouble("The server's answer was cut short.", response.status);
   });
   return keep(url, { etag: response.headers.get("ETag") ?? "", body });
+}
+
+/** Take over an answer that was got before this module was there; its body, as `ask` would give it.
+ * @param {{path: string, etag: string, body: any}} answer */
+export function remember({ path, etag, body }) {
+  return keep(`/api/v1${path}`, { etag, body });
+}
+
+/** PUT or DELETE one path under /api/v1. @param {"PUT" | "DELETE"} method @param {string} path
+ * @param {unknown} [body] @returns {Promise<any>} throws Trouble */
+export async function send(method, path, body) {
+  const json = body === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  const response = await answerTo(`/api/v1${path}`, { method, ...json });
+  if (!response.ok) throw await troubleOf(response);
+  return response.status === 204 ? null : response.json();
 }
 
 /** Trade a token of scope read for a cookie.

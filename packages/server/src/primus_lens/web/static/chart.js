@@ -1,39 +1,53 @@
-// One uPlot chart: draws a picture, follows the shared cursor and zoom, marks what has no height.
+// One chart: draws a picture with its axes, follows the shared cursor and zoom.
+//
+// uPlot lays out axes, cursor and selection; the lines are drawn by strokes.js, since each has its own
+// places in x and none needs to be joined with the others.
 import { uPlot } from "./vendor/uplot.js";
-import * as say from "./say.js";
+import { airy, xAxis, yAxis } from "./axes.js";
+import { placeMarks } from "./marks.js";
+import { hideTip, readings, showTip } from "./readout.js";
+import { placeOf } from "./shapes.js";
+import { extremes, strokeLines } from "./strokes.js";
 
 /** @typedef {import("./lines.js").Picture} Picture
- * @typedef {import("./lines.js").Mark} Mark
- * @typedef {{x: import("./lines.js").XMode, log: boolean, colours: (serial: number) => string, dashed: (serial: number) => boolean,
- *   names: (serial: number) => string, stretch: () => {lo: number, hi: number} | null,
- *   zoom: (stretch: {lo: number, hi: number} | null) => void, read: (text: string | null) => void}} How
- *   read: told the value under the shared cursor */
+ * @typedef {{lo: number, hi: number}} Stretch  part of the x axis, in its unit
+ * @typedef {{x: import("./lines.js").XMode, xName?: string, log: boolean, smoothing: () => number,
+ *   stretch: () => Stretch | null, zoom: (stretch: Stretch | null) => void,
+ *   read?: (found: import("./readout.js").Reading[] | null) => void}} How
+ *   xName: of the metric that x is; smoothing: from 0, none, to below 1; stretch: what is shown, null for all;
+ *   zoom: the reader chose a stretch, or by a double click all; read: told what the shared cursor reads, null when it left
+ * @typedef {{update: (next: Picture) => void, redraw: () => void, step: (by: number) => void, widen: (by: number) => void,
+ *   canvas: () => HTMLCanvasElement, destroy: () => void}} Chart
+ *   redraw: zoom or smoothing changed; step: the cursor so many points on; widen: show so many times as much around the cursor */
 
 const LINKED = "cursors of this page";
-const MARK_GAP = 5; // CSS pixels: nearer marks of one kind become one
-const READ_BEYOND = 8; // CSS pixels: how far past the end of a line the cursor still reads it
-const CROWDED_DECADES = 4; // above this a log axis keeps whole decades only
-const MARK_WORDS = { nan: "NaN", up: "+infinity", down: "-infinity" };
 
-/** @param {HTMLElement} host @param {Picture} picture @param {How} how */
+/** Draw into an element that has a size; what the picture holds is described in lines.js.
+ * @param {HTMLElement} host @param {Picture} picture @param {How} how @returns {Chart} */
 export function drawChart(host, picture, how) {
-  let current = picture;
-  const plot = new uPlot(options(host, () => current, how), picture.columns, host);
+  const shown = { picture };
+  const plot = new uPlot(options(host, shown, how), ends(picture), host);
   // uPlot itself leaves the zoom of a double click to the page: the address decides.
   plot.over.addEventListener("dblclick", () => how.zoom(null));
   const size = new ResizeObserver(() => {
-    if (host.clientWidth) plot.setSize({ width: host.clientWidth, height: host.clientHeight });
+    const { clientWidth: width, clientHeight: height } = host;
+    if (width && (width !== plot.width || height !== plot.height)) plot.setSize({ width, height });
   });
   size.observe(host);
   return {
-    /** Show newer points; the lines are the same. @param {Picture} next */
     update(next) {
-      current = next;
-      plot.setData(next.columns);
+      shown.picture = next;
+      plot.setData(ends(next));
     },
-    rescale() {
-      plot.setData(current.columns);
+    redraw: () => plot.setData(ends(shown.picture)),
+    step: (by) => stepCursor(plot, shown.picture, by),
+    widen(by) {
+      const { min, max } = plot.scales.x;
+      const { left } = plot.cursor;
+      const at = left >= 0 ? plot.posToVal(left, "x") : (min + max) / 2;
+      how.zoom({ lo: at - (at - min) * by, hi: at + (max - at) * by });
     },
+    canvas: () => plot.ctx.canvas,
     destroy() {
       size.disconnect();
       plot.destroy();
@@ -41,11 +55,25 @@ export function drawChart(host, picture, how) {
   };
 }
 
-/** @param {HTMLElement} host @param {() => Picture} picture @param {How} how */
-function options(host, picture, how) {
+/** All that uPlot needs to know of the points: where x begins and ends. @param {Picture} picture */
+function ends({ lines }) {
+  let [lo, hi] = [Infinity, -Infinity];
+  for (const { xs } of lines) {
+    if (!xs.length) continue;
+    lo = Math.min(lo, xs[0]);
+    hi = Math.max(hi, xs[xs.length - 1]);
+  }
+  if (lo > hi) [lo, hi] = [0, 1];
+  return [lo === hi ? [lo - 1, hi + 1] : [lo, hi], [null, null]];
+}
+
+/** @param {HTMLElement} host @param {{picture: Picture}} shown @param {How} how */
+function options(host, shown, how) {
   const style = getComputedStyle(host);
   /** @param {string} name */
-  const paint = (name) => style.getPropertyValue(name).trim();
+  const variable = (name) => style.getPropertyValue(name).trim();
+  /** A canvas knows no variables. @param {string} colour */
+  const paint = (colour) => (colour.startsWith("var(") ? variable(colour.slice(4, -1)) : colour);
   return {
     width: host.clientWidth,
     height: host.clientHeight,
@@ -55,26 +83,23 @@ function options(host, picture, how) {
     cursor: {
       sync: { key: LINKED, scales: ["x", null], filters: { pub: onlyMoves } },
       drag: { x: true, y: false, setScale: false },
-      points: { size: 7, width: 2 },
-      dataIdx: (/** @type {any} */ u, /** @type {number} */ line, /** @type {number} */ at) => nearest(u, line, at),
+      points: { show: false },
       bind: { dblclick: () => null },
     },
     scales: {
       x: { time: how.x === "time", range: (/** @type {any} */ u) => xRange(how.stretch(), u.data[0]) },
-      y: how.log ? { distr: 3, range: logRange } : { range: linearRange },
+      y: { ...(how.log ? { distr: 3 } : {}), range: (/** @type {any} */ u) => airy(...extremes(shown.picture.lines, xNow(u, how)), how.log) },
     },
-    series: [{}, ...picture().lines.map((line, i) => ({
-      stroke: how.colours(line.serial),
-      width: 1.5,
-      dash: how.dashed(line.serial) ? [7, 4] : undefined,
-      spanGaps: false,
-      points: { size: 5, fill: how.colours(line.serial), filter: (/** @type {any} */ _u, /** @type {number} */ _i, /** @type {boolean} */ show) => (show ? null : picture().lines[i].lone) },
-    }))],
-    axes: [xAxis(how.x, paint), yAxis(how.log, paint)],
+    series: [{}, { paths: () => null, points: { show: false } }],
+    axes: [xAxis(how.x, variable), yAxis(how.log, variable)],
     hooks: {
       setSelect: [(/** @type {any} */ u) => zoomTo(u, how)],
-      setCursor: [(/** @type {any} */ u) => readCursor(u, picture(), how)],
-      draw: [(/** @type {any} */ u) => placeMarks(u, picture(), how)],
+      setCursor: [(/** @type {any} */ u) => readCursor(u, shown.picture, how)],
+      draw: [(/** @type {any} */ u) => {
+        const { x, y } = u.scales;
+        strokeLines(u.ctx, shown.picture.lines, { x, y, log: how.log, box: u.bbox, ratio: uPlot.pxRatio, smoothing: how.smoothing(), paint });
+        placeMarks(u, shown.picture);
+      }],
     },
   };
 }
@@ -94,230 +119,41 @@ function zoomTo(u, how) {
   how.zoom({ lo, hi });
 }
 
-/** The zoomed stretch, or from the first point to the last; a single point stands in the middle.
- * @param {{lo: number, hi: number} | null} stretch @param {number[]} xs */
+/** @param {Stretch | null} stretch @param {number[]} xs @returns {[number, number]} */
 function xRange(stretch, xs) {
-  if (stretch) return [stretch.lo, stretch.hi];
-  if (!xs.length) return [0, 1];
-  const [lo, hi] = [xs[0], xs[xs.length - 1]];
-  return lo === hi ? [lo - 1, hi + 1] : [lo, hi];
+  return stretch ? [stretch.lo, stretch.hi] : [xs[0], xs[1]];
 }
 
-/** @param {any} _u @param {number | null} lo @param {number | null} hi */
-function linearRange(_u, lo, hi) {
-  if (lo === null || hi === null) return [0, 1];
-  if (lo === hi) return [lo - (Math.abs(lo) * 0.1 || 1), hi + (Math.abs(hi) * 0.1 || 1)];
-  const room = (hi - lo) * 0.06;
-  // A curve that never goes below zero gets no room there: a loss of -0.1 would be a lie.
-  return [lo >= 0 && lo - room < 0 ? 0 : lo - room, hi + room];
+/** The range of x while that of y is sought: uPlot may not have set it yet. @param {any} u @param {How} how */
+function xNow(u, how) {
+  const [min, max] = xRange(how.stretch(), u.data[0]);
+  return { min, max };
 }
 
-/** @param {any} _u @param {number | null} lo @param {number | null} hi */
-function logRange(_u, lo, hi) {
-  if (lo === null || hi === null || lo <= 0) return [0.1, 1];
-  const room = Math.max(1.05, (hi / lo) ** 0.06);
-  return [lo / room, hi * room];
-}
-
-/** @param {import("./lines.js").XMode} x @param {(name: string) => string} paint */
-function xAxis(x, paint) {
-  const words = { step: say.axisNumbers, time: say.axisTimes, elapsed: axisDurations };
-  return {
-    ...axisLook(paint),
-    size: x === "time" ? 38 : 24,
-    space: x === "time" ? 76 : 64,
-    ...(x === "time" ? {} : { incrs: x === "step" ? STEP_GAPS : ELAPSED_GAPS }),
-    values: (/** @type {any} */ _u, /** @type {number[]} */ ticks, /** @type {any} */ _axis, /** @type {any} */ _space, /** @type {number} */ gap) => words[x](ticks, gap),
-  };
-}
-
-/** @param {number[]} ticks seconds */
-function axisDurations(ticks) {
-  return ticks.map((tick) => (tick === 0 ? "0" : say.duration(tick)));
-}
-
-const STEP_GAPS = [...Array(16)].flatMap((_, power) => [1, 2, 5].map((digit) => digit * 10 ** power));
-const ELAPSED_GAPS = [
-  0.001, 0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800,
-  21600, 43200, 86400, 172800, 432000, 864000, 1728000,
-]; // seconds: gaps people count in
-
-/** @param {boolean} log @param {(name: string) => string} paint */
-function yAxis(log, paint) {
-  return {
-    ...axisLook(paint),
-    size: (/** @type {any} */ _u, /** @type {string[] | null} */ words) => 16 + 7 * Math.max(4, ...(words ?? []).map((word) => (word ?? "").length)),
-    space: 32,
-    ...(log ? { splits: logTicks, filter: logLabels } : {}),
-    values: (/** @type {any} */ _u, /** @type {(number | null)[]} */ ticks, /** @type {any} */ _axis, /** @type {any} */ _space, /** @type {number} */ gap) => (log
-      ? ticks.map((tick) => (tick === null ? "" : say.number(tick)))
-      : say.axisNumbers(/** @type {number[]} */ (ticks), gap)),
-  };
-}
-
-/** 1, 2, 3 … 9 of each decade; where not two of them fit, four even ones.
- * @param {any} _u @param {number} _axis @param {number} lo @param {number} hi */
-function logTicks(_u, _axis, lo, hi) {
-  const ticks = [];
-  const digits = Math.log10(hi / lo) > CROWDED_DECADES ? [1] : [1, 2, 3, 4, 5, 6, 7, 8, 9];
-  for (let power = Math.floor(Math.log10(lo)); power <= Math.log10(hi); power += 1) {
-    for (const digit of digits) {
-      const tick = Number(`${digit}e${power}`);
-      if (tick >= lo && tick <= hi) ticks.push(tick);
-    }
-  }
-  if (ticks.length >= 2) return ticks;
-  return [0.125, 0.375, 0.625, 0.875].map((part) => Number((lo + (hi - lo) * part).toPrecision(3)));
-}
-
-/** Which of them are written: all when few, else 1, 2, 5, else whole decades.
- * @param {any} _u @param {number[]} ticks */
-function logLabels(_u, ticks) {
-  const decades = Math.log10(ticks[ticks.length - 1] / ticks[0]);
-  if (ticks.length <= 5) return ticks;
-  const every = Math.ceil(decades / 6);
-  return ticks.map((tick) => {
-    const [digit, power] = tick.toExponential(0).split("e");
-    if (decades <= 2.2) return "125".includes(digit) ? tick : null;
-    return digit === "1" && Number(power) % every === 0 ? tick : null;
-  });
-}
-
-/** @param {(name: string) => string} paint */
-function axisLook(paint) {
-  return {
-    stroke: paint("--dim"),
-    font: `11px ${paint("--face")}`,
-    gap: 6,
-    grid: { stroke: paint("--grid"), width: 1 },
-    ticks: { show: false },
-    border: { show: true, stroke: paint("--line"), width: 1 },
-  };
-}
-
-/** The place nearest to the cursor where this line says something, be it NaN. Beyond its ends only a
- * little: a run that ended an hour before has no value here, so null.
- * @param {any} u @param {number} line @param {number} at */
-function nearest(u, line, at) {
-  const [xs, column] = [u.data[0], u.data[line]];
-  if (line === 0 || column[at] !== undefined) return at;
-  const left = column.findLastIndex((/** @type {any} */ y, /** @type {number} */ i) => i < at && y !== undefined);
-  const right = column.findIndex((/** @type {any} */ y, /** @type {number} */ i) => i > at && y !== undefined);
-  if (left >= 0 && right >= 0) return xs[at] - xs[left] <= xs[right] - xs[at] ? left : right;
-  const end = Math.max(left, right);
-  const pixel = (u.scales.x.max - u.scales.x.min) / u.over.clientWidth;
-  return end >= 0 && Math.abs(xs[end] - xs[at]) <= READ_BEYOND * pixel ? end : null;
+/** To the point of the longest line that lies so many on from the cursor.
+ * @param {any} u @param {Picture} picture @param {number} by */
+function stepCursor(u, { lines }, by) {
+  const { min, max } = u.scales.x;
+  const line = lines.reduce((best, one) => (one.xs.length > best.xs.length ? one : best), lines[0]);
+  if (!line) return;
+  const { left } = u.cursor;
+  const at = left >= 0 ? placeOf(line.xs, u.posToVal(left, "x") - (max - min) * 1e-9) : by > 0 ? -1 : line.xs.length;
+  const x = Math.min(max, Math.max(min, line.xs[Math.min(line.xs.length - 1, Math.max(0, at + by))]));
+  u.setCursor({ left: u.valToPos(x, "x"), top: u.over.clientHeight / 2 });
 }
 
 /** @param {any} u @param {Picture} picture @param {How} how */
 function readCursor(u, picture, how) {
-  const tip = tipOf(u);
-  if (u.cursor.left === undefined || u.cursor.left < 0 || u.cursor.idx === null || !picture.lines.length) {
-    tip.hidden = true;
-    how.read(null);
+  const { left } = u.cursor;
+  if (left === undefined || left < 0 || !picture.lines.length) {
+    hideTip(u);
+    how.read?.(null);
     return;
   }
-  const readings = picture.lines.map((line, i) => ({ line, text: reading(u, picture, i) })).filter(({ text }) => text);
-  how.read(picture.lines.length === 1 ? readings[0]?.text ?? null : null);
+  const pixel = (u.scales.x.max - u.scales.x.min) / u.over.clientWidth;
+  const found = readings(picture, u.posToVal(left, "x"), pixel);
+  how.read?.(found);
   // Linked charts show their cursor; only the one under the pointer opens its list.
-  tip.hidden = !u.over.matches(":hover");
-  if (tip.hidden) return;
-  tip.replaceChildren(tipHead(picture, u, how), ...readings.map(({ line, text }) => tipRow(line, text, how)));
-  const right = u.cursor.left > u.over.clientWidth / 2;
-  tip.style.left = right ? "" : `${u.cursor.left + 14}px`;
-  tip.style.right = right ? `${u.over.clientWidth - u.cursor.left + 14}px` : "";
-}
-
-/** @param {any} u @param {Picture} picture @param {number} i */
-function reading(u, picture, i) {
-  const at = u.cursor.idxs[i + 1];
-  if (at === null || at === undefined) return "";
-  const x = u.data[0][at];
-  const y = u.data[i + 1][at];
-  if (typeof y === "number") return say.number(y);
-  const mark = picture.marks.find((one) => one.line === i && one.step === picture.steps[i].get(x));
-  return mark ? MARK_WORDS[mark.kind] : "not above 0";
-}
-
-/** @param {any} u */
-function tipOf(u) {
-  const known = u.over.querySelector(".tip");
-  if (known) return known;
-  const tip = document.createElement("div");
-  tip.className = "tip";
-  tip.hidden = true;
-  u.over.append(tip);
-  return tip;
-}
-
-/** @param {Picture} picture @param {any} u @param {How} how */
-function tipHead(picture, u, how) {
-  const x = u.data[0][u.cursor.idx];
-  const head = document.createElement("b");
-  const words = { step: () => `step ${say.count(x)}`, time: () => say.local(x), elapsed: () => say.duration(x) };
-  const step = picture.lines.length === 1 && how.x !== "step" ? picture.steps[0].get(x) : undefined;
-  head.textContent = words[how.x]() + (step === undefined ? "" : ` · step ${say.count(step)}`);
-  return head;
-}
-
-/** @param {import("./lines.js").Line} line @param {string} text @param {How} how */
-function tipRow(line, text, how) {
-  const row = document.createElement("span");
-  const dot = document.createElement("i");
-  dot.style.background = how.colours(line.serial);
-  const value = document.createElement("strong");
-  value.textContent = text;
-  row.append(dot, value, ` ${how.names(line.serial)}`);
-  return row;
-}
-
-/** Small triangles on the axis where a value is not a number or infinite.
- * @param {any} u @param {Picture} picture @param {How} how */
-function placeMarks(u, picture, how) {
-  let shelf = u.over.querySelector(".marks");
-  if (!shelf) {
-    shelf = document.createElement("div");
-    shelf.className = "marks";
-    u.over.append(shelf);
-  }
-  shelf.replaceChildren(...clusters(u, picture.marks).map((cluster) => markOf(cluster, picture, how)));
-}
-
-/** @param {any} u @param {Mark[]} marks @returns {{left: number, marks: Mark[]}[]} */
-function clusters(u, marks) {
-  const { min, max } = u.scales.x;
-  const all = /** @type {{left: number, marks: Mark[]}[]} */ ([]);
-  const latest = new Map();
-  for (const mark of [...marks].sort((a, b) => a.x - b.x)) {
-    if (mark.x < min || mark.x > max) continue;
-    const left = u.valToPos(mark.x, "x");
-    const kind = `${mark.kind} ${mark.line}`;
-    const near = latest.get(kind);
-    if (near && left - near.left < MARK_GAP) {
-      near.marks.push(mark);
-    } else {
-      const cluster = { left, marks: [mark] };
-      latest.set(kind, cluster);
-      all.push(cluster);
-    }
-  }
-  return all;
-}
-
-/** @param {{left: number, marks: Mark[]}} cluster @param {Picture} picture @param {How} how */
-function markOf({ left, marks }, picture, how) {
-  const [first] = marks;
-  const last = marks[marks.length - 1];
-  const { serial } = picture.lines[first.line];
-  const where = marks.length === 1
-    ? `at step ${say.count(first.step)}`
-    : `at steps ${say.count(first.step)} to ${say.count(last.step)}, ${say.count(marks.length)} points shown`;
-  const mark = document.createElement("i");
-  mark.className = `mark ${first.kind}`;
-  mark.title = `${MARK_WORDS[first.kind]} ${where}${picture.lines.length > 1 ? ` (${how.names(serial)})` : ""}`;
-  mark.setAttribute("role", "img");
-  mark.setAttribute("aria-label", mark.title);
-  mark.style.left = `${left}px`;
-  if (picture.lines.length > 1) mark.style.setProperty("--run", how.colours(serial));
-  return mark;
+  if (u.over.matches(":hover") || u.root.parentElement?.matches(":focus")) showTip(u, found, { mode: how.x, name: how.xName ?? "" });
+  else hideTip(u);
 }

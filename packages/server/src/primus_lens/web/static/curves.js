@@ -1,26 +1,39 @@
-// Fetches the points of the metrics somebody is looking at, several to a request, and no others.
+// Fetches the points of the metrics somebody is looking at, several to a request, and no others; lays
+// what comes live at their ends.
 import { signal } from "./vendor/index.js";
-import { ask } from "./api.js";
-import { refined } from "./lines.js";
+import { ask, remember } from "./api.js";
+import { early } from "./early.js";
+import { refined, same } from "./lines.js";
+import { kept } from "./shapes.js";
+import { curvesPath } from "./wishes.js";
 
-/** @typedef {import("./api.js").Series} Series
- * @typedef {{lo: number, hi: number}} Stretch  in the unit of the x axis
- * @typedef {{x: "step" | "time", stretch: Stretch | null, points: number, key: string}} Wanted
- *   stretch: in steps or Unix ms; points: about how many of each series; key: tells wishes apart
- * @typedef {{series: Series[], trouble: string}} Curve */
+/** @typedef {import("./lines.js").Series} Series
+ * @typedef {import("./wishes.js").Wish} Wish
+ * @typedef {{series: Series[], trouble: string}} Curve
+ * @typedef {Pick<Series, "metric" | "data_source" | "serial" | "run_id" | "step" | "time" | "value">} Delta
+ * @typedef {{key: string, body: any, x: string, whole: Series[] | null, fine: Series[] | null, wish: Wish}} Loaded
+ *   whole: of all x, when it was asked for; fine: of the stretch shown, null when that is all */
 
-const METRICS_A_REQUEST = 6;
+const METRICS_A_REQUEST = 12;
 const QUERY_LENGTH = 4000; // servers and proxies cut request lines at 8 KiB
 const GATHER_MS = 40; // scrolling reveals charts one by one; ask for them together
+const ANEW_MS = 1000; // how soon a curve is asked for again whose past has changed
+const OVERGROWN = 2; // times the points asked for: then a curve that grew is thinned
 
-/** @param {string} uid @param {() => Wanted} wanted */
-export function curvesOf(uid, wanted) {
+/** @param {string} uid @param {() => Wish} wanted @param {(metrics: string[]) => void} onWatch  told when other metrics are looked at */
+export function curvesOf(uid, wanted, onWatch) {
   /** @type {Map<string, {value: Curve | null}>} */
   const curves = new Map();
-  /** @type {Map<string, {key: string, body: any, x: string, whole: Series[] | null}>} */
+  /** @type {Map<string, Loaded>} */
   const loaded = new Map();
-  const watched = new Set();
+  /** @type {Map<string, number>} metric to how many places on the page look at it */
+  const watched = new Map();
+  const anew = new Set();
   let gathering = 0;
+  let again = 0;
+  const coming = early.curves.then((first) => {
+    if (first) take(first.metrics, remember(first.answer), wanted(), first.answer.path);
+  });
 
   /** @param {string} metric @returns {{value: Curve | null}} */
   function curve(metric) {
@@ -31,31 +44,43 @@ export function curvesOf(uid, wanted) {
 
   /** @param {string[]} metrics */
   async function load(metrics) {
+    await coming;
     const wish = wanted();
-    await Promise.all(batches(metrics).map((batch) => loadBatch(batch, wish)));
+    await Promise.all(batches(metrics).map(async (batch) => {
+      const path = curvesPath(uid, batch, wish);
+      take(batch, await ask(path), wish, path);
+    }));
   }
 
-  /** @param {string[]} batch @param {Wanted} wish */
-  async function loadBatch(batch, wish) {
-    const body = await ask(path(uid, batch, wish));
-    if (wish.key !== wanted().key) return; // the reader has moved on
+  /** @param {string[]} batch @param {any} body @param {Wish} wish @param {string} path the question it answers */
+  function take(batch, body, wish, path) {
+    if (wish.key !== wanted().key || path !== curvesPath(uid, batch, wish)) return; // the reader has moved on
     for (const metric of batch) {
       const before = loaded.get(metric);
       if (before && before.body === body && before.key === wish.key) continue;
       const series = body.series.filter((/** @type {Series} */ one) => one.metric === metric);
       const known = before && before.x === wish.x ? before.whole : null;
-      const whole = wish.stretch ? known : series;
-      loaded.set(metric, { key: wish.key, body, x: wish.x, whole });
-      curve(metric).value = { series: wish.stretch && whole ? inside(whole, series, wish) : series, trouble: "" };
+      loaded.set(metric, { key: wish.key, body, x: wish.x, whole: wish.stretch ? known : series, fine: wish.stretch ? series : null, wish });
+      show(metric);
     }
+  }
+
+  /** @param {string} metric */
+  function show(metric) {
+    const known = loaded.get(metric);
+    if (!known) return;
+    const { whole, fine, wish } = known;
+    curve(metric).value = { series: fine && whole ? inside(whole, fine, wish) : fine ?? whole ?? [], trouble: "" };
   }
 
   /** Load what is watched but not yet as wished. */
   function hurry() {
     clearTimeout(gathering);
-    gathering = setTimeout(() => {
+    gathering = setTimeout(async () => {
+      await coming;
       const key = wanted().key;
-      const missing = [...watched].filter((metric) => loaded.get(metric)?.key !== key);
+      onWatch([...watched.keys()]);
+      const missing = [...watched.keys()].filter((metric) => loaded.get(metric)?.key !== key);
       load(missing).catch((error) => {
         for (const metric of missing) {
           if (!curve(metric).value) curve(metric).value = { series: [], trouble: error.message };
@@ -64,32 +89,101 @@ export function curvesOf(uid, wanted) {
     }, GATHER_MS);
   }
 
+  /** Points that have just been logged. Those of steps known already change the past: it is asked for anew.
+   * @param {Delta[]} deltas */
+  function append(deltas) {
+    const touched = new Set(deltas.map(({ metric }) => metric));
+    for (const metric of touched) {
+      const known = loaded.get(metric);
+      if (!known) continue;
+      const { x } = known.wish;
+      const news = deltas.filter((one) => one.metric === metric && one.step.length);
+      const simple = (x === "step" || x === "time") && news.every((one) => extended(known, one));
+      if (simple) show(metric);
+      else askAnew(metric);
+    }
+  }
+
+  /** @param {string} metric */
+  function askAnew(metric) {
+    anew.add(metric);
+    again ||= setTimeout(() => {
+      again = 0;
+      const metrics = [...anew].filter((one) => watched.has(one)).sort();
+      anew.forEach((one) => { if (!watched.has(one)) loaded.delete(one); });
+      anew.clear();
+      load(metrics).catch(() => undefined); // the pulse says it when the server is away
+    }, ANEW_MS);
+  }
+
   return {
     curve,
     hurry,
-    /** Refresh everything watched. */
-    refresh: () => load([...watched].sort()),
-    /** @param {string} metric */
-    watch(metric) {
-      watched.add(metric);
-      hurry();
+    append,
+    /** Refresh everything watched; what is not will be asked for when it is. */
+    refresh() {
+      for (const metric of loaded.keys()) if (!watched.has(metric)) loaded.delete(metric);
+      return load([...watched.keys()].sort());
     },
-    /** @param {string} metric */
-    unwatch(metric) {
-      watched.delete(metric);
+    /** @param {string} metric @returns {() => void} to look away again */
+    watch(metric) {
+      watched.set(metric, (watched.get(metric) ?? 0) + 1);
+      hurry();
+      return () => {
+        const left = (watched.get(metric) ?? 1) - 1;
+        if (left) watched.set(metric, left);
+        else watched.delete(metric);
+      };
     },
   };
 }
 
-/** @param {string} uid @param {string[]} batch @param {Wanted} wish */
-function path(uid, batch, wish) {
-  const query = new URLSearchParams({ format: "columns", x: wish.x, max_points: String(wish.points) });
-  if (wish.stretch) {
-    query.set("from_x", String(Math.floor(wish.stretch.lo)));
-    query.set("to_x", String(Math.ceil(wish.stretch.hi)));
+/** Lay new points at the end of what is known. False when they change the past.
+ * @param {Loaded} known @param {Delta} delta */
+function extended(known, delta) {
+  const { x, stretch, points } = known.wish;
+  for (const name of /** @type {("whole" | "fine")[]} */ (["whole", "fine"])) {
+    const all = known[name];
+    if (!all) continue;
+    const at = all.findIndex((one) => same(one, /** @type {Series} */ (delta)));
+    const before = at < 0 ? null : all[at];
+    const end = before?.step.at(-1) ?? -1;
+    const ghost = all.some((one) => one.replaced && one.serial === delta.serial);
+    if (ghost || delta.step[0] <= end || (x === "time" && delta.time[0] < (before?.time.at(-1) ?? 0))) return false;
+    const part = name === "fine" && stretch ? clipped(delta, x, stretch) : delta;
+    const grown = grow(before ?? { ...delta, step: [], time: [], value: [], total: 0, thinned: false }, part, delta.step.length);
+    const fit = grown.value.length > points * OVERGROWN ? thinner(grown, x, points) : grown;
+    known[name] = at < 0 ? [...all, fit] : all.with(at, fit);
   }
-  for (const metric of batch) query.append("metric", metric);
-  return `/workloads/${encodeURIComponent(uid)}/metrics/data?${query}`;
+  return true;
+}
+
+/** @param {Series} one @param {Delta} delta @param {number} more how many points the series has more @returns {Series} */
+function grow(one, delta, more) {
+  return {
+    ...one,
+    total: one.total + more,
+    step: [...one.step, ...delta.step],
+    time: [...one.time, ...delta.time],
+    value: [...one.value, ...delta.value],
+  };
+}
+
+/** @param {Delta} delta @param {string} x @param {{lo: number, hi: number}} stretch @returns {Delta} */
+function clipped(delta, x, { lo, hi }) {
+  const xs = x === "step" ? delta.step : delta.time;
+  return chosen(delta, xs.map((_, i) => i).filter((i) => xs[i] >= Math.floor(lo) && xs[i] <= Math.ceil(hi)));
+}
+
+/** @param {Series} one @param {string} x @param {number} points @returns {Series} */
+function thinner(one, x, points) {
+  const places = kept(x === "step" ? one.step : one.time, one.value, points);
+  return { ...chosen(one, places), thinned: true };
+}
+
+/** @template {Delta} T @param {T} one @param {number[]} places @returns {T} */
+function chosen(one, places) {
+  return { ...one, step: places.map((i) => one.step[i]), time: places.map((i) => one.time[i]), value: places.map((i) => one.value[i]) };
 }
 
 /** @param {string[]} metrics */
@@ -110,10 +204,12 @@ function batches(metrics) {
   return all;
 }
 
-/** @param {Series[]} whole @param {Series[]} fine @param {Wanted} wish */
+/** @param {Series[]} whole @param {Series[]} fine @param {Wish} wish */
 function inside(whole, fine, wish) {
-  const { lo, hi } = /** @type {Stretch} */ (wish.stretch);
+  const { x } = wish;
+  if (x !== "step" && x !== "time") return fine;
+  const { lo, hi } = /** @type {{lo: number, hi: number}} */ (wish.stretch);
   /** @param {Series} one @param {number} i */
-  const at = (one, i) => (wish.x === "step" ? one.step[i] : one.time[i]);
+  const at = (one, i) => (x === "step" ? one.step[i] : one.time[i]);
   return refined(whole, fine, (one, i) => at(one, i) < Math.floor(lo), (one, i) => at(one, i) > Math.ceil(hi));
 }

@@ -1,115 +1,101 @@
 // From series as the API sends them to what one chart draws. Pure: no page, no clock.
-//
-// uPlot wants one ascending x column shared by all lines: a hole that only comes from this sharing is
-// `undefined` and is bridged, a value that cannot be drawn is `null` and breaks the line.
+import { spikes } from "./shapes.js";
 
-/** @typedef {import("./api.js").Series} Series
- * @typedef {"step" | "time" | "elapsed"} XMode
+/** @typedef {import("./say.js").Value} Value
+ * @typedef {{metric: string, data_source: string, serial: number, run_id: string, total: number, thinned: boolean,
+ *   step: number[], time: number[], value: Value[], x?: Value[], replaced?: boolean, workload_uid?: string}} Series
+ *   x: where the point stands when x is a metric. replaced: what an attempt had that was restarted since
+ * @typedef {"step" | "time" | "elapsed" | "metric"} XMode
  * @typedef {"nan" | "up" | "down"} Oddity  not a number, +infinity, -infinity
  * @typedef {{x: number, kind: Oddity, step: number, line: number}} Mark
- * @typedef {{serial: number, source: string, total: number, shown: number, last: import("./say.js").Value | null,
- *   lone: number[]}} Line  lone: places in the column of points without a neighbour to join
- * @typedef {{columns: any[], lines: Line[], marks: Mark[], unloggable: number, steps: Map<number, number>[]}} Picture
- *   unloggable: values that a log axis has no place for; steps: per line, x to step */
+ * @typedef {{x: number, y: number, usual: number, step: number, line: number}} SpikeMark
+ * @typedef {{key: string, label: string, colour: string, dashed: boolean, ghost: boolean, xs: number[], ys: Float64Array,
+ *   steps: number[], total: number, shown: number, last: Value | null, lo?: Float64Array, hi?: Float64Array}} Line
+ *   colour: any CSS colour or "var(--name)"; ys: NaN is a hole; lo, hi: a range drawn around it
+ * @typedef {{from: number, to: number, words: string}} Band  a stretch of x that was run again
+ * @typedef {{lines: Line[], marks: Mark[], spikes: SpikeMark[], bands: Band[], unloggable: number}} Picture
+ *   unloggable: how many values a log axis has no place for
+ * @typedef {{x: XMode, log: boolean, starts: Map<number, number>, label: (one: Series) => string,
+ *   colour: (one: Series) => string, dashed: (one: Series) => boolean}} How
+ *   starts: serial to Unix ms, for elapsed time */
 
 const ODDITIES = new Map([["NaN", "nan"], ["Infinity", "up"], ["-Infinity", "down"]]);
 
-/** @param {Series[]} series of one metric
- * @param {{x: XMode, log: boolean, starts: Map<number, number>}} how  starts: serial to Unix ms
- * @returns {Picture} */
+/** @param {Series[]} series of one metric @param {How} how @returns {Picture} */
 export function picture(series, how) {
-  const marks = /** @type {Mark[]} */ ([]);
-  let unloggable = 0;
-  const tables = series.map((one, line) => {
-    const xs = places(one, how);
-    const order = ascending(xs);
-    const ys = order.map((i) => {
-      const value = one.value[i];
-      if (typeof value === "string") {
-        marks.push({ x: xs[i], kind: /** @type {Oddity} */ (ODDITIES.get(value) ?? "nan"), step: one.step[i], line });
-        return null;
-      }
-      if (how.log && value <= 0) {
-        unloggable += 1;
-        return null;
-      }
-      return value;
-    });
-    return { xs: apart(order.map((i) => xs[i])), ys, steps: order.map((i) => one.step[i]) };
-  });
-  const columns = join(tables);
-  return {
-    columns,
-    lines: series.map((one, i) => ({
-      serial: one.serial,
-      source: one.data_source,
-      total: one.total,
-      shown: one.value.length,
-      last: one.value.at(-1) ?? null,
-      lone: lonePlaces(columns[i + 1]),
-    })),
-    marks,
-    unloggable,
-    steps: tables.map(({ xs, steps }) => new Map(xs.map((x, i) => [x, steps[i]]))),
-  };
+  const made = /** @type {Picture} */ ({ lines: [], marks: [], spikes: [], bands: [], unloggable: 0 });
+  // Ghosts first: what counts is drawn over them.
+  const ordered = [...series].sort((a, b) => Number(b.replaced ?? false) - Number(a.replaced ?? false));
+  ordered.forEach((one) => addLine(made, one, how));
+  return made;
 }
 
-/** @param {Series} one @param {{x: XMode, starts: Map<number, number>}} how */
-function places(one, how) {
+/** @param {Picture} made @param {Series} one @param {How} how */
+function addLine(made, one, how) {
+  const line = made.lines.length;
+  const places = xPlaces(one, how);
+  const order = ascending(places);
+  const xs = order.map((i) => places[i]);
+  const steps = order.map((i) => one.step[i]);
+  const ys = new Float64Array(order.length);
+  const ghost = one.replaced === true;
+  order.forEach((i, at) => {
+    const value = one.value[i];
+    ys[at] = typeof value === "number" ? value : NaN;
+    if (typeof value === "string" && !ghost) {
+      made.marks.push({ x: xs[at], kind: /** @type {Oddity} */ (ODDITIES.get(value) ?? "nan"), step: one.step[i], line });
+    } else if (how.log && Number(value) <= 0) {
+      ys[at] = NaN;
+      made.unloggable += 1;
+    }
+  });
+  if (ghost && xs.length) made.bands.push(bandOf(xs, steps));
+  if (!ghost) {
+    for (const { at, usual } of spikes(ys)) made.spikes.push({ x: xs[at], y: ys[at], usual, step: steps[at], line });
+  }
+  made.lines.push({
+    key: [one.workload_uid ?? "", one.serial, one.data_source, ghost].join(" "),
+    label: how.label(one) + (ghost ? " (overwritten)" : ""),
+    colour: how.colour(one),
+    dashed: how.dashed(one),
+    ghost,
+    xs,
+    ys,
+    steps,
+    total: one.total,
+    shown: one.value.length,
+    last: one.value.at(-1) ?? null,
+  });
+}
+
+/** @param {number[]} xs @param {number[]} steps @returns {Band} */
+function bandOf(xs, steps) {
+  let [low, high] = [steps[0], steps[0]];
+  for (const step of steps) [low, high] = [Math.min(low, step), Math.max(high, step)];
+  const where = low === high ? `step ${low.toLocaleString("en-US")}` : `steps ${low.toLocaleString("en-US")} to ${high.toLocaleString("en-US")}`;
+  return { from: xs[0], to: xs[xs.length - 1], words: `Restarted: ${where} were run again; the overwritten attempt is drawn faintly` };
+}
+
+/** @param {Series} one @param {How} how @returns {number[]} */
+function xPlaces(one, how) {
   if (how.x === "step") return one.step;
   if (how.x === "time") return one.time;
+  if (how.x === "metric") return (one.x ?? []).map(Number);
   const start = how.starts.get(one.serial) ?? one.time[0] ?? 0;
   return one.time.map((at) => (at - start) / 1000);
 }
 
-/** The order that makes xs ascend; clocks may jump back. @param {number[]} xs */
+/** The order that makes xs ascend, without what has no place; clocks may jump back. @param {number[]} xs */
 function ascending(xs) {
-  const order = xs.map((_, i) => i);
-  if (xs.some((x, i) => i > 0 && x < xs[i - 1])) order.sort((a, b) => xs[a] - xs[b] || a - b);
-  return order;
-}
-
-/** Several points at one millisecond stay several: each gets a place of its own, a hair later.
- * @param {number[]} xs ascending */
-function apart(xs) {
-  let last = -Infinity;
-  return xs.map((x) => {
-    last = x > last ? x : last + Math.max(1e-6, Math.abs(last) * 4 * Number.EPSILON);
-    return last;
-  });
-}
-
-/** @param {{xs: number[], ys: (number | null)[]}[]} tables */
-function join(tables) {
-  if (tables.length === 1) return [tables[0].xs, tables[0].ys];
-  const all = [...new Set(tables.flatMap(({ xs }) => xs))].sort((a, b) => a - b);
-  const place = new Map(all.map((x, i) => [x, i]));
-  return [all, ...tables.map(({ xs, ys }) => {
-    const column = Array(all.length).fill(undefined);
-    xs.forEach((x, i) => { column[place.get(x) ?? 0] = ys[i]; });
-    return column;
-  })];
-}
-
-/** Where a point stands alone: no line reaches it, so it must be drawn as a dot.
- * @param {(number | null | undefined)[]} column */
-function lonePlaces(column) {
-  const lone = [];
-  let before = null;
-  let open = -1; // a value whose left neighbour is no value, until its right one is known
-  for (let i = 0; i < column.length; i += 1) {
-    const value = column[i];
-    if (value === undefined) continue;
-    if (value === null) {
-      if (open >= 0) lone.push(open);
-      open = -1;
-    } else {
-      open = before === null ? i : -1;
-    }
-    before = value;
+  const order = /** @type {number[]} */ ([]);
+  let sorted = true;
+  for (let i = 0; i < xs.length; i += 1) {
+    if (!Number.isFinite(xs[i])) continue;
+    if (order.length && xs[i] < xs[order[order.length - 1]]) sorted = false;
+    order.push(i);
   }
-  if (open >= 0) lone.push(open);
-  return lone;
+  if (!sorted) order.sort((a, b) => xs[a] - xs[b] || a - b);
+  return order;
 }
 
 /** The fine points of a zoomed stretch between the coarse ones around it.
@@ -117,8 +103,8 @@ function lonePlaces(column) {
  * @param {(one: Series, i: number) => boolean} before  is coarse point i left of the stretch
  * @param {(one: Series, i: number) => boolean} after */
 export function refined(whole, fine, before, after) {
-  return whole.map((one) => {
-    const part = fine.find((other) => other.serial === one.serial && other.data_source === one.data_source);
+  const glued = whole.map((one) => {
+    const part = fine.find((other) => same(one, other));
     if (!part) return one;
     const left = one.value.map((_, i) => i).filter((i) => before(one, i));
     const right = one.value.map((_, i) => i).filter((i) => after(one, i));
@@ -129,32 +115,11 @@ export function refined(whole, fine, before, after) {
     ];
     return /** @type {Series} */ ({ ...one, step: glue("step"), time: glue("time"), value: glue("value") });
   });
+  return [...glued, ...fine.filter((part) => !whole.some((one) => same(one, part)))];
 }
 
-/** Metrics by what stands before the first "/": those without one first, `system` last.
- * @template {{name: string}} T @param {T[]} metrics @returns {[string, T[]][]} */
-export function grouped(metrics) {
-  /** @type {Map<string, T[]>} */
-  const groups = new Map();
-  for (const metric of metrics) {
-    const prefix = metric.name.includes("/") ? metric.name.slice(0, metric.name.indexOf("/")) : "";
-    groups.set(prefix, [...(groups.get(prefix) ?? []), metric]);
-  }
-  /** @param {string} prefix */
-  const rank = (prefix) => (prefix === "" ? 0 : prefix === "system" ? 2 : 1);
-  return [...groups].sort(([a], [b]) => rank(a) - rank(b) || a.localeCompare(b));
-}
-
-/** A filter that takes what was typed as it stands and, where it is one, as a regular expression.
- * @param {string} text @returns {{matches: (name: string) => boolean, broken: boolean}} */
-export function nameFilter(text) {
-  const plain = text.toLowerCase();
-  let pattern = null;
-  try {
-    pattern = new RegExp(text, "i");
-  } catch {
-    return { matches: (name) => name.toLowerCase().includes(plain), broken: true };
-  }
-  const known = pattern;
-  return { matches: (name) => name.toLowerCase().includes(plain) || known.test(name), broken: false };
+/** Whether two answers speak of the same curve. @param {Series} one @param {Series} other */
+export function same(one, other) {
+  return one.serial === other.serial && one.data_source === other.data_source
+    && (one.replaced ?? false) === (other.replaced ?? false) && one.workload_uid === other.workload_uid;
 }

@@ -1,0 +1,89 @@
+// The top of a workload's page: name, state, how far it is, what it runs, what is wrong with it.
+import { html, signal, useSignal } from "./vendor/index.js";
+import { choose } from "./address.js";
+import { ask, send, Trouble } from "./api.js";
+import { Ago, StateMark, When } from "./frame.js";
+import { frameworkWords } from "./framework_panel.js";
+import * as say from "./say.js";
+import { detailPath } from "./wishes.js";
+
+/** @typedef {import("./api.js").Detail} Detail
+ * @typedef {import("./api.js").Run} Run
+ * @typedef {{kind: string, since: number, text: string, run_id: string | null, metric: string | null}} Alert */
+
+const SILENCES = /** @type {[number, string][]} */ ([[3600, "for an hour"], [8 * 3600, "for 8 hours"], [7 * 86400, "for a week"]]);
+
+/** @type {{value: {alerts: Alert[], until: number}}} until: Unix seconds, of the silence */
+const alerts = signal({ alerts: [], until: 0 });
+
+/** @param {string} uid */
+export async function refreshAlerts(uid) {
+  try {
+    const [open, watch] = await Promise.all([
+      ask(`/alerts?${new URLSearchParams({ state: "open", workload: uid })}`), ask(`${detailPath(uid)}/watch`),
+    ]);
+    alerts.value = { alerts: open.alerts ?? [], until: watch.silence?.until ?? 0 };
+  } catch (error) {
+    if (!(error instanceof Trouble)) throw error;
+    alerts.value = { alerts: [], until: 0 }; // a server without a health watch; its other troubles the pulse tells
+  }
+}
+
+/** @param {{known: Detail}} props */
+export function Head({ known }) {
+  const newest = known.runs.reduce((best, run) => (!best || run.serial > best.serial ? run : best), /** @type {Run | null} */ (null));
+  const running = known.runs.find((run) => run.state === "running");
+  const name = newest?.name ?? known.workload_uid;
+  document.title = `${name} · Primus Lens`;
+  return html`<section class="head">
+    <p class="path"><a href="/">Workloads</a> <span aria-hidden="true">/</span> <code>${known.workload_uid}</code></p>
+    <div class="title"><h1>${name}</h1><${StateMark} state=${(running ?? newest)?.state ?? "unknown"} /></div>
+    <ul class="marks-of-head">
+      ${newest?.project && html`<li><small>project</small> ${newest.project}</li>`}
+      <li><small>framework</small> <${Detected} detection=${known.detection} /></li>
+      ${newest && newest.last_step !== null && html`<li><small>step</small> ${say.count(Number(newest.last_step))}</li>`}
+      ${known.runs.length > 1 && html`<li><small>runs</small> ${say.count(known.runs.length)}</li>`}
+      ${newest?.started_at && html`<li><small>started</small> <${When} ms=${newest.started_at} /></li>`}
+      ${newest?.last_seen && html`<li><small>last report</small> <${Ago} ms=${newest.last_seen} /></li>`}
+    </ul>
+    <${Alerts} uid=${known.workload_uid} />
+  </section>`;
+}
+
+/** @param {{detection: import("./api.js").Detection | null}} props */
+function Detected({ detection }) {
+  const words = frameworkWords(detection);
+  const sure = detection?.confidence ? ` ${Math.round(detection.confidence * 100)} % sure` : "";
+  const disputed = Boolean(detection?.conflicts?.length);
+  return html`<button class="link" title="The evidence, and a way to correct it" onClick=${() => choose({ tab: "framework" })}>${words || "not known"}</button>
+    <span class="dim">${sure}${disputed ? ", disputed" : ""}</span>`;
+}
+
+/** @param {{uid: string}} props */
+function Alerts({ uid }) {
+  const trouble = useSignal("");
+  const { alerts: open, until } = alerts.value;
+  const silent = until * 1000 > Date.now();
+  if (!open.length && !silent) return null;
+  /** @param {number} seconds */
+  const silence = async (seconds) => {
+    trouble.value = "";
+    try {
+      await send("PUT", `${detailPath(uid)}/watch`, { silence: { until: seconds ? Math.floor(Date.now() / 1000) + seconds : 0 } });
+      await refreshAlerts(uid);
+    } catch (error) {
+      trouble.value = error instanceof Error ? error.message : String(error);
+    }
+  };
+  return html`<div class=${silent ? "own-alerts silent" : "own-alerts"} role="region" aria-label="Alerts">
+    <ul>${open.map((alert) => html`<li key=${`${alert.kind} ${alert.metric} ${alert.since}`}><b>${alert.kind.replaceAll("_", " ")}</b>
+      <span>${alert.text}</span> <small><${Ago} ms=${alert.since} /></small></li>`)}
+      ${!open.length && html`<li class="dim">No open alerts</li>`}</ul>
+    <div class="row">${silent ? html`<small>silent until <${When} ms=${until * 1000} /></small>
+        <button onClick=${() => silence(0)}>Tell again</button>`
+      : html`<label class="pick"><span class="heard">Silence</span><select aria-label="Silence the alerts" value=""
+          onChange=${(/** @type {any} */ event) => { void silence(Number(event.target.value)); event.target.value = ""; }}>
+          <option value="">Silence…</option>${SILENCES.map(([seconds, words]) => html`<option value=${seconds}>${words}</option>`)}</select></label>`}
+      ${trouble.value && html`<small class="odd" role="alert">${trouble.value}</small>`}</div>
+  </div>`;
+}

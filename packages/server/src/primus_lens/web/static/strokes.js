@@ -1,0 +1,192 @@
+// Draws lines on a canvas: each as it is while its points fit, else as an envelope, which is for every
+// column of pixels the range of all points that fall there and the line through their last ones.
+import { placeOf, smoothed } from "./shapes.js";
+
+/** @typedef {import("./lines.js").Line} Line
+ * @typedef {{left: number, top: number, width: number, height: number}} Box  in canvas pixels
+ * @typedef {{min: number, max: number}} Range
+ * @typedef {{x: Range, y: Range, log: boolean, box: Box, ratio: number, smoothing: number, paint: (colour: string) => string}} Frame
+ *   ratio: canvas pixels a CSS pixel; smoothing: weight from 0, none, to below 1 */
+
+const POINTS_A_COLUMN = 1.5; // more than this and columns of pixels are drawn instead of points
+const DOTS_EVERY = 14; // CSS pixels: where points are rarer each is seen by itself
+const GHOST = 0.42;
+
+/** The first and last place of a line to draw so that it reaches both edges.
+ * @param {ArrayLike<number>} xs @param {Range} range @returns {[number, number]} */
+export function within(xs, range) {
+  return [Math.max(0, placeOf(xs, range.min) - 1), Math.min(xs.length, placeOf(xs, range.max + Number.EPSILON * Math.abs(range.max)) + 1)];
+}
+
+/** @param {CanvasRenderingContext2D} pen @param {Line[]} lines @param {Frame} frame */
+export function strokeLines(pen, lines, frame) {
+  const { box } = frame;
+  pen.save();
+  pen.beginPath();
+  pen.rect(box.left, box.top - 2, box.width + 2, box.height + 4);
+  pen.clip();
+  pen.lineJoin = "round";
+  for (const line of lines) strokeLine(pen, line, frame);
+  pen.restore();
+}
+
+/** @param {CanvasRenderingContext2D} pen @param {Line} line @param {Frame} frame */
+function strokeLine(pen, line, frame) {
+  const [from, to] = within(line.xs, frame.x);
+  if (from >= to) return;
+  const colour = frame.paint(line.colour);
+  pen.strokeStyle = colour;
+  pen.fillStyle = colour;
+  const faint = line.ghost ? GHOST : 1;
+  const raw = frame.smoothing > 0 && !line.ghost ? 0.3 : 1; // the raw curve stays to be seen
+  if (line.lo && line.hi) fillBetween(pen, line, [from, to], frame);
+  const columns = frame.box.width / frame.ratio;
+  pen.setLineDash((line.ghost ? [3, 3] : line.dashed ? [7, 4] : []).map((n) => n * frame.ratio));
+  if (to - from > columns * POINTS_A_COLUMN) {
+    envelope(pen, line, [from, to], frame, faint * raw);
+  } else {
+    pen.globalAlpha = faint * raw;
+    pen.lineWidth = (line.ghost ? 1 : 1.5) * frame.ratio;
+    through(pen, line.xs, line.ys, [from, to], frame);
+    dots(pen, line, [from, to], frame);
+  }
+  if (raw < 1) {
+    pen.globalAlpha = 1;
+    pen.lineWidth = 2 * frame.ratio;
+    through(pen, line.xs, smoothed(line.xs, line.ys, frame.smoothing, frame.x.max - frame.x.min), [from, to], frame);
+  }
+  pen.globalAlpha = 1;
+  pen.setLineDash([]);
+}
+
+/** @param {Frame} frame */
+function scales({ x, y, log, box }) {
+  const across = box.width / (x.max - x.min);
+  const bottom = box.top + box.height;
+  const [low, high] = log ? [Math.log10(y.min), Math.log10(y.max)] : [y.min, y.max];
+  const up = box.height / (high - low);
+  return {
+    /** @param {number} at */
+    px: (at) => box.left + (at - x.min) * across,
+    /** @param {number} at */
+    py: (at) => bottom - ((log ? Math.log10(at) : at) - low) * up,
+  };
+}
+
+/** A line through points; a hole breaks it.
+ * @param {CanvasRenderingContext2D} pen @param {ArrayLike<number>} xs @param {ArrayLike<number>} ys
+ * @param {[number, number]} part @param {Frame} frame */
+function through(pen, xs, ys, [from, to], frame) {
+  const { px, py } = scales(frame);
+  let open = false;
+  pen.beginPath();
+  for (let i = from; i < to; i += 1) {
+    const y = ys[i];
+    if (Number.isNaN(y)) {
+      open = false;
+    } else if (open) {
+      pen.lineTo(px(xs[i]), py(y));
+    } else {
+      pen.moveTo(px(xs[i]), py(y));
+      open = true;
+    }
+  }
+  pen.stroke();
+}
+
+/** Dots where points are rare, and where one has no neighbour to be joined with.
+ * @param {CanvasRenderingContext2D} pen @param {Line} line @param {[number, number]} part @param {Frame} frame */
+function dots(pen, { xs, ys }, [from, to], frame) {
+  const { px, py } = scales(frame);
+  const rare = (to - from) * DOTS_EVERY * frame.ratio < frame.box.width;
+  const size = 2.5 * frame.ratio;
+  pen.beginPath();
+  for (let i = from; i < to; i += 1) {
+    if (Number.isNaN(ys[i])) continue;
+    const alone = (i === 0 || Number.isNaN(ys[i - 1])) && (i === ys.length - 1 || Number.isNaN(ys[i + 1]));
+    if (!rare && !alone) continue;
+    pen.moveTo(px(xs[i]) + size, py(ys[i]));
+    pen.arc(px(xs[i]), py(ys[i]), size, 0, 7);
+  }
+  pen.fill();
+}
+
+/** @param {CanvasRenderingContext2D} pen @param {Line} line @param {[number, number]} part @param {Frame} frame
+ * @param {number} alpha */
+function envelope(pen, line, part, frame, alpha) {
+  const columns = columnsOf(line, part, frame);
+  const { px, py } = scales(frame);
+  const step = frame.ratio;
+  pen.globalAlpha = alpha * 0.42;
+  for (const { x, lo, hi } of columns) {
+    const top = py(hi);
+    pen.fillRect(px(x) - step / 2, top - step / 2, step, Math.max(step, py(lo) - top + step));
+  }
+  pen.globalAlpha = alpha;
+  pen.lineWidth = (line.ghost ? 1 : 1.25) * frame.ratio;
+  pen.beginPath();
+  let open = false;
+  for (const { x, last, broken } of columns) {
+    if (open && !broken) pen.lineTo(px(x), py(last));
+    else pen.moveTo(px(x), py(last));
+    open = true;
+  }
+  pen.stroke();
+}
+
+/** What falls into each column of CSS pixels. broken: a hole lies between it and the one before.
+ * @param {Line} line @param {[number, number]} part @param {Frame} frame */
+function columnsOf({ xs, ys }, [from, to], frame) {
+  const width = (frame.x.max - frame.x.min) / (frame.box.width / frame.ratio);
+  const columns = /** @type {{x: number, lo: number, hi: number, last: number, broken: boolean}[]} */ ([]);
+  let column = NaN;
+  let hole = false;
+  for (let i = from; i < to; i += 1) {
+    const y = ys[i];
+    if (Number.isNaN(y)) {
+      hole = true;
+      continue;
+    }
+    const place = Math.floor((xs[i] - frame.x.min) / width);
+    if (place === column) {
+      const known = columns[columns.length - 1];
+      if (y < known.lo) known.lo = y;
+      if (y > known.hi) known.hi = y;
+      known.last = y;
+      hole = false;
+    } else {
+      columns.push({ x: frame.x.min + (place + 0.5) * width, lo: y, hi: y, last: y, broken: hole });
+      column = place;
+      hole = false;
+    }
+  }
+  return columns;
+}
+
+/** A range given with the line: of a group of runs, say.
+ * @param {CanvasRenderingContext2D} pen @param {Line} line @param {[number, number]} part @param {Frame} frame */
+function fillBetween(pen, { xs, lo, hi }, [from, to], frame) {
+  if (!lo || !hi) return;
+  const { px, py } = scales(frame);
+  pen.globalAlpha = 0.18;
+  pen.beginPath();
+  for (let i = from; i < to; i += 1) if (!Number.isNaN(hi[i])) pen.lineTo(px(xs[i]), py(hi[i]));
+  for (let i = to - 1; i >= from; i -= 1) if (!Number.isNaN(lo[i])) pen.lineTo(px(xs[i]), py(lo[i]));
+  pen.fill();
+}
+
+/** The lowest and highest y of what is seen. @param {Line[]} lines @param {Range} range @returns {[number, number]} */
+export function extremes(lines, range) {
+  let [lo, hi] = [Infinity, -Infinity];
+  for (const line of lines) {
+    let [from, to] = [placeOf(line.xs, range.min), placeOf(line.xs, range.max + Number.EPSILON * Math.abs(range.max))];
+    if (from === to) [from, to] = within(line.xs, range); // between two points: the line crosses
+    for (const [low, high] of [[line.ys, line.ys], [line.lo, line.hi]]) {
+      for (let i = from; low && high && i < to; i += 1) {
+        if (low[i] < lo) lo = low[i];
+        if (high[i] > hi) hi = high[i];
+      }
+    }
+  }
+  return [lo, hi];
+}
