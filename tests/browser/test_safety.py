@@ -34,8 +34,9 @@ def test_hostile_names_run_nothing_and_are_read_as_written(page, report, workloa
     assert names == set(HOSTILE)
     expect(page.locator(".u-over").first).to_be_visible()
     page.locator(".u-over").first.hover()
-    page.locator("summary").click()
-    expect(page.locator(".facts table").first).to_contain_text(HOSTILE[0])
+    page.get_by_role("link", name="Runs & config").click()
+    expect(page.locator(".panel table").first).to_contain_text(HOSTILE[0])
+    expect(page.locator(".panel table").last).to_contain_text(HOSTILE[0])
     assert page.evaluate("window.hit") is None
     assert page.locator("main script, main iframe, main svg, main img").count() == 0
 

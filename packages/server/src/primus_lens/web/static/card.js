@@ -72,12 +72,13 @@ function Body({ metric, view, full }) {
       <${Latest} shown=${shown} read=${read} />
       <${Actions} name=${metric.name} shown=${shown} view=${view} full=${full} />
     </header>
-    <div class="plot" ref=${chart.host} role="img" tabindex="0" aria-label=${inWords(metric.name, shown)}
+    <div class="plot" ref=${chart.host} role="img" tabindex="0" autofocus=${full} aria-label=${inWords(metric.name, shown)}
       aria-description="Arrow keys read point by point, plus and minus zoom" onKeyDown=${chart.keys}></div>
     ${!shown && !curve?.trouble && html`<i class="waiting" aria-hidden="true"></i>`}
     ${curve?.trouble && html`<p class="none" role="alert">${curve.trouble}</p>`}
     ${shown && shown.lines.length === 0 && !curve?.trouble && html`<p class="none">No points to show</p>`}
-    <footer>${footnotes(shown, view)}<${Spoken} read=${read} view=${view} /></footer>
+    <footer>${footnotes(shown, view)}</footer>
+    <${Spoken} read=${read} view=${view} />
     ${full && shown && html`<${Values} shown=${shown} read=${read} view=${view} />`}`;
 }
 

@@ -3,7 +3,7 @@
 import { signal } from "./vendor/index.js";
 import { ask, remember } from "./api.js";
 import { early } from "./early.js";
-import { refined, same } from "./lines.js";
+import { grained, refined, same } from "./lines.js";
 import { kept } from "./shapes.js";
 import { curvesPath } from "./wishes.js";
 
@@ -58,7 +58,8 @@ export function curvesOf(uid, wanted, onWatch) {
     for (const metric of batch) {
       const before = loaded.get(metric);
       if (before && before.body === body && before.key === wish.key) continue;
-      const series = body.series.filter((/** @type {Series} */ one) => one.metric === metric);
+      const series = body.series.filter((/** @type {Series} */ one) => one.metric === metric)
+        .map((/** @type {Series} */ one) => grained(one, wish.x, wish.points));
       const known = before && before.x === wish.x ? before.whole : null;
       loaded.set(metric, { key: wish.key, body, x: wish.x, whole: wish.stretch ? known : series, fine: wish.stretch ? series : null, wish });
       show(metric);
@@ -178,7 +179,7 @@ function clipped(delta, x, { lo, hi }) {
 /** @param {Series} one @param {string} x @param {number} points @returns {Series} */
 function thinner(one, x, points) {
   const places = kept(x === "step" ? one.step : one.time, one.value, points);
-  return { ...chosen(one, places), thinned: true };
+  return grained({ ...chosen(one, places), thinned: true }, x, points);
 }
 
 /** @template {Delta} T @param {T} one @param {number[]} places @returns {T} */

@@ -6,7 +6,7 @@ import { curvesPath, detailPath, pinsOf, uidOf, wishOf } from "./wishes.js";
 /** @typedef {{path: string, etag: string, body: any}} Answer  path: under /api/v1 */
 
 const CHART_WIDTH = 394; // CSS pixels with the gap, as in workload.css
-const CHART_HEIGHT = 284;
+const CHART_HEIGHT = 270;
 const ABOVE = 220; // what stands over the charts
 const AT_MOST = 12;
 

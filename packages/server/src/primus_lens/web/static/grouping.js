@@ -2,20 +2,27 @@
 
 /** @typedef {{name: string}} Named */
 
-/** Metrics by what stands before the first "/": those without one first, `system` last.
+/** Metrics by what stands before the first "/": those without one first, then groups with a loss, `system` last.
+ * In a group losses come first.
  * @template {Named} T @param {T[]} metrics @returns {[string, T[]][]} */
 export function grouped(metrics) {
   /** @type {Map<string, T[]>} */
   const groups = new Map();
-  for (const metric of metrics) {
+  const losses = metrics.filter(isLoss);
+  for (const metric of [...losses, ...metrics.filter((one) => !isLoss(one))]) {
     const prefix = prefixOf(metric.name);
     const group = groups.get(prefix);
     if (group) group.push(metric);
     else groups.set(prefix, [metric]);
   }
-  /** @param {string} prefix */
-  const rank = (prefix) => (prefix === "" ? 0 : prefix === "system" ? 2 : 1);
-  return [...groups].sort(([a], [b]) => rank(a) - rank(b) || a.localeCompare(b));
+  /** @param {[string, T[]]} group */
+  const rank = ([prefix, some]) => (prefix === "" ? 0 : prefix === "system" ? 3 : isLoss(some[0]) ? 1 : 2);
+  return [...groups].sort((a, b) => rank(a) - rank(b) || a[0].localeCompare(b[0]));
+}
+
+/** @param {Named} metric */
+function isLoss({ name }) {
+  return /loss/i.test(name);
 }
 
 /** What stands before the first "/". @param {string} name */

@@ -3,14 +3,16 @@ import { spikes } from "./shapes.js";
 
 /** @typedef {import("./say.js").Value} Value
  * @typedef {{metric: string, data_source: string, serial: number, run_id: string, total: number, thinned: boolean,
- *   step: number[], time: number[], value: Value[], x?: Value[], replaced?: boolean, workload_uid?: string}} Series
+ *   step: number[], time: number[], value: Value[], x?: Value[], replaced?: boolean, workload_uid?: string,
+ *   grain?: Grain}} Series
  *   x: where the point stands when x is a metric. replaced: what an attempt had that was restarted since
+ * @typedef {{origin: number, width: number}} Grain  the buckets a thinned series was thinned by, in the unit of x
  * @typedef {"step" | "time" | "elapsed" | "metric"} XMode
  * @typedef {"nan" | "up" | "down"} Oddity  not a number, +infinity, -infinity
  * @typedef {{x: number, kind: Oddity, step: number, line: number}} Mark
  * @typedef {{x: number, y: number, usual: number, step: number, line: number}} SpikeMark
  * @typedef {{key: string, label: string, colour: string, dashed: boolean, ghost: boolean, xs: number[], ys: Float64Array,
- *   steps: number[], total: number, shown: number, last: Value | null, lo?: Float64Array, hi?: Float64Array}} Line
+ *   steps: number[], total: number, shown: number, last: Value | null, lo?: Float64Array, hi?: Float64Array, grain?: Grain}} Line
  *   colour: any CSS colour or "var(--name)"; ys: NaN is a hole; lo, hi: a range drawn around it
  * @typedef {{from: number, to: number, words: string}} Band  a stretch of x that was run again
  * @typedef {{lines: Line[], marks: Mark[], spikes: SpikeMark[], bands: Band[], unloggable: number}} Picture
@@ -19,6 +21,7 @@ import { spikes } from "./shapes.js";
  *   colour: (one: Series) => string, dashed: (one: Series) => boolean}} How
  *   starts: serial to Unix ms, for elapsed time */
 
+const POINTS_A_BUCKET = 4; // first, lowest, highest, last
 const ODDITIES = new Map([["NaN", "nan"], ["Infinity", "up"], ["-Infinity", "down"]]);
 
 /** @param {Series[]} series of one metric @param {How} how @returns {Picture} */
@@ -65,6 +68,7 @@ function addLine(made, one, how) {
     total: one.total,
     shown: one.value.length,
     last: one.value.at(-1) ?? null,
+    grain: one.grain,
   });
 }
 
@@ -83,6 +87,15 @@ function xPlaces(one, how) {
   if (how.x === "metric") return (one.x ?? []).map(Number);
   const start = how.starts.get(one.serial) ?? one.time[0] ?? 0;
   return one.time.map((at) => (at - start) / 1000);
+}
+
+/** The same with the buckets the server thinned it by, so that each is drawn as one column.
+ * @param {Series} one as answered @param {string} x as asked: step, time or a metric @param {number} points as asked @returns {Series} */
+export function grained(one, x, points) {
+  if (!one.thinned) return one;
+  const xs = x === "step" ? one.step : x === "time" ? one.time : (one.x ?? []).map(Number);
+  const width = (xs[xs.length - 1] - xs[0]) / Math.max(1, Math.floor(points / POINTS_A_BUCKET));
+  return width > 0 ? { ...one, grain: { origin: xs[0], width } } : one;
 }
 
 /** The order that makes xs ascend, without what has no place; clocks may jump back. @param {number[]} xs */
@@ -113,7 +126,7 @@ export function refined(whole, fine, before, after) {
     const glue = (name) => [
       ...left.map((i) => one[name][i]), ...within.map((i) => part[name][i]), ...right.map((i) => one[name][i]),
     ];
-    return /** @type {Series} */ ({ ...one, step: glue("step"), time: glue("time"), value: glue("value") });
+    return /** @type {Series} */ ({ ...one, grain: part.grain, step: glue("step"), time: glue("time"), value: glue("value") });
   });
   return [...glued, ...fine.filter((part) => !whole.some((one) => same(one, part)))];
 }

@@ -6,11 +6,15 @@ import { placeOf, smoothed } from "./shapes.js";
  * @typedef {{left: number, top: number, width: number, height: number}} Box  in canvas pixels
  * @typedef {{min: number, max: number}} Range
  * @typedef {{x: Range, y: Range, log: boolean, box: Box, ratio: number, smoothing: number, paint: (colour: string) => string}} Frame
+ * @typedef {{x: number, lo: number, hi: number, last: number, broken: boolean}} Column  broken: a hole lies before it
  *   ratio: canvas pixels a CSS pixel; smoothing: weight from 0, none, to below 1 */
 
 const POINTS_A_COLUMN = 1.5; // more than this and columns of pixels are drawn instead of points
+const GRAIN_SEEN = 6; // CSS pixels: wider buckets of a thinned line are drawn point by point until finer ones come
 const DOTS_EVERY = 14; // CSS pixels: where points are rarer each is seen by itself
 const GHOST = 0.42;
+const BAND = 0.38;
+const RAW = 0.45; // of a curve that is smoothed
 
 /** The first and last place of a line to draw so that it reaches both edges.
  * @param {ArrayLike<number>} xs @param {Range} range @returns {[number, number]} */
@@ -38,25 +42,36 @@ function strokeLine(pen, line, frame) {
   pen.strokeStyle = colour;
   pen.fillStyle = colour;
   const faint = line.ghost ? GHOST : 1;
-  const raw = frame.smoothing > 0 && !line.ghost ? 0.3 : 1; // the raw curve stays to be seen
+  const raw = frame.smoothing > 0 && !line.ghost ? RAW : 1; // the raw curve stays to be seen
   if (line.lo && line.hi) fillBetween(pen, line, [from, to], frame);
-  const columns = frame.box.width / frame.ratio;
   pen.setLineDash((line.ghost ? [3, 3] : line.dashed ? [7, 4] : []).map((n) => n * frame.ratio));
-  if (to - from > columns * POINTS_A_COLUMN) {
-    envelope(pen, line, [from, to], frame, faint * raw);
+  pen.globalAlpha = faint * raw;
+  pen.lineWidth = (line.ghost ? 1 : 1.5) * frame.ratio;
+  const width = columnWidth(line, to - from, frame);
+  const columns = width > 0 ? columnsOf(line, [from, to], { width, origin: line.grain?.origin ?? frame.x.min }) : null;
+  if (columns) {
+    envelope(pen, columns, { frame, width, alpha: faint * raw });
   } else {
-    pen.globalAlpha = faint * raw;
-    pen.lineWidth = (line.ghost ? 1 : 1.5) * frame.ratio;
     through(pen, line.xs, line.ys, [from, to], frame);
     dots(pen, line, [from, to], frame);
   }
   if (raw < 1) {
+    const [xs, ys] = columns ? [columns.map(({ x }) => x), columns.map(({ last }) => last)] : [line.xs, line.ys];
     pen.globalAlpha = 1;
     pen.lineWidth = 2 * frame.ratio;
-    through(pen, line.xs, smoothed(line.xs, line.ys, frame.smoothing, frame.x.max - frame.x.min), [from, to], frame);
+    through(pen, xs, smoothed(xs, ys, frame.smoothing, frame.x.max - frame.x.min), columns ? [0, xs.length] : [from, to], frame);
   }
   pen.globalAlpha = 1;
   pen.setLineDash([]);
+}
+
+/** How wide the columns of an envelope are, in x; 0 where the points are drawn themselves. Columns are whole
+ * buckets of a thinned line: the last point of a part of one may be its highest.
+ * @param {Line} line @param {number} points in sight @param {Frame} frame */
+function columnWidth({ grain }, points, { x, box, ratio }) {
+  const pixel = (x.max - x.min) / (box.width / ratio);
+  if (grain && grain.width < pixel * GRAIN_SEEN) return grain.width * Math.max(1, Math.round(pixel / grain.width));
+  return points > (box.width / ratio) * POINTS_A_COLUMN ? pixel : 0;
 }
 
 /** @param {Frame} frame */
@@ -111,19 +126,17 @@ function dots(pen, { xs, ys }, [from, to], frame) {
   pen.fill();
 }
 
-/** @param {CanvasRenderingContext2D} pen @param {Line} line @param {[number, number]} part @param {Frame} frame
- * @param {number} alpha */
-function envelope(pen, line, part, frame, alpha) {
-  const columns = columnsOf(line, part, frame);
+/** @param {CanvasRenderingContext2D} pen @param {Column[]} columns @param {{frame: Frame, width: number, alpha: number}} how */
+function envelope(pen, columns, { frame, width, alpha }) {
   const { px, py } = scales(frame);
-  const step = frame.ratio;
-  pen.globalAlpha = alpha * 0.42;
+  const wide = Math.max(frame.ratio, px(width) - px(0));
+  const least = frame.ratio;
+  pen.globalAlpha = alpha * BAND;
   for (const { x, lo, hi } of columns) {
     const top = py(hi);
-    pen.fillRect(px(x) - step / 2, top - step / 2, step, Math.max(step, py(lo) - top + step));
+    pen.fillRect(px(x) - wide / 2, top - least / 2, wide, Math.max(least, py(lo) - top + least));
   }
   pen.globalAlpha = alpha;
-  pen.lineWidth = (line.ghost ? 1 : 1.25) * frame.ratio;
   pen.beginPath();
   let open = false;
   for (const { x, last, broken } of columns) {
@@ -134,11 +147,10 @@ function envelope(pen, line, part, frame, alpha) {
   pen.stroke();
 }
 
-/** What falls into each column of CSS pixels. broken: a hole lies between it and the one before.
- * @param {Line} line @param {[number, number]} part @param {Frame} frame */
-function columnsOf({ xs, ys }, [from, to], frame) {
-  const width = (frame.x.max - frame.x.min) / (frame.box.width / frame.ratio);
-  const columns = /** @type {{x: number, lo: number, hi: number, last: number, broken: boolean}[]} */ ([]);
+/** What falls into each column of x.
+ * @param {Line} line @param {[number, number]} part @param {{width: number, origin: number}} grid @returns {Column[]} */
+function columnsOf({ xs, ys }, [from, to], { width, origin }) {
+  const columns = /** @type {Column[]} */ ([]);
   let column = NaN;
   let hole = false;
   for (let i = from; i < to; i += 1) {
@@ -147,18 +159,17 @@ function columnsOf({ xs, ys }, [from, to], frame) {
       hole = true;
       continue;
     }
-    const place = Math.floor((xs[i] - frame.x.min) / width);
+    const place = Math.floor((xs[i] - origin) / width);
     if (place === column) {
       const known = columns[columns.length - 1];
       if (y < known.lo) known.lo = y;
       if (y > known.hi) known.hi = y;
       known.last = y;
-      hole = false;
     } else {
-      columns.push({ x: frame.x.min + (place + 0.5) * width, lo: y, hi: y, last: y, broken: hole });
+      columns.push({ x: origin + (place + 0.5) * width, lo: y, hi: y, last: y, broken: hole });
       column = place;
-      hole = false;
     }
+    hole = false;
   }
   return columns;
 }

@@ -1,5 +1,5 @@
 // One workload: what it is, how its runs go, every metric as a chart.
-import { effect, html, render, signal } from "./vendor/index.js";
+import { computed, effect, html, render, signal } from "./vendor/index.js";
 import { choices, choose, chosen } from "./address.js";
 import { ask, remember } from "./api.js";
 import { Card, FullScreen } from "./card.js";
@@ -10,7 +10,7 @@ import { FrameworkPanel } from "./framework_panel.js";
 import { arranged, nameFilter } from "./grouping.js";
 import { Head, refreshAlerts } from "./head.js";
 import { IntakePanel, refreshIntake } from "./intake_panel.js";
-import { keepLive } from "./live.js";
+import { keepLive, now } from "./live.js";
 import { rankMetrics, Ranks, refreshRanks } from "./ranks.js";
 import { SettingsPanel } from "./settings_panel.js";
 import * as say from "./say.js";
@@ -22,6 +22,7 @@ import { detailPath, keepPins, pinsOf, startsOf, stretchOf, uidOf, wishOf, xMode
 const TABS = [["", "Charts"], ["ranks", "Ranks"], ["runs", "Runs & config"], ["framework", "Framework"], ["intake", "Intake"]];
 const FOLLOWED = 48; // metrics in the address of the live stream: servers cut request lines at 8 KiB
 const FOLLOW_MS = 800; // a reader who scrolls past a chart does not follow it
+const NOTE_MS = 1000; // nobody reads a step that changes faster
 const SLOW_NEWS_MS = 3000; // ranks are compared over the whole run; a point more can wait
 
 const uid = uidOf(location.pathname);
@@ -33,17 +34,24 @@ const curves = curvesOf(uid, () => wishOf(choices.value, detail.value?.runs ?? [
 let followed = [];
 let following = 0;
 let slowNews = 0;
+/** @type {Map<number, number>} */
+const steps = new Map();
+let noting = 0;
 
 const live = keepLive(refresh, {
   path: () => `${detailPath(uid)}/live?${new URLSearchParams(followed.map((name) => ["metric", name]))}`,
   on: {
-    points: ({ series }) => {
+    points: (/** @type {{series: import("./curves.js").Delta[]}} */ { series }) => {
       if (chosen("tab") === "ranks") newsOfRanks();
       else curves.append(series);
+      note(series);
     },
-    workload: () => { void refreshDetail().catch(() => undefined); },
+    workload: () => void refreshDetail().catch(() => undefined),
+    reset: () => live.refreshNow(),
   },
 });
+
+const trouble = computed(() => live.pulse.value.trouble); // the pulse changes with every event, this seldom
 
 effect(() => {
   wishOf(choices.value, detail.value?.runs ?? []);
@@ -76,6 +84,19 @@ function follow(metrics) {
     followed = [...wanted, ...kept].slice(0, Math.max(FOLLOWED, wanted.length));
     live.reopen();
   }, FOLLOW_MS);
+}
+
+/** How far the runs are, told by their points. @param {import("./curves.js").Delta[]} series */
+function note(series) {
+  for (const { serial, step } of series) steps.set(serial, Math.max(steps.get(serial) ?? -1, step.at(-1) ?? -1));
+  noting ||= setTimeout(() => {
+    noting = 0;
+    const known = detail.value;
+    if (!known) return;
+    detail.value = { ...known, runs: known.runs.map((run) => (steps.has(run.serial)
+      ? { ...run, last_step: Math.max(run.last_step ?? -1, steps.get(run.serial) ?? -1), last_seen: now.value } : run)) };
+    steps.clear();
+  }, NOTE_MS);
 }
 
 function newsOfRanks() {
@@ -123,13 +144,12 @@ function openTab(tab) {
 function Page() {
   useShortcuts({ x: nextX, l: switchLog, 0: () => zoom(null), "[": () => turnTab(-1), "]": () => turnTab(1) });
   const known = detail.value;
-  const trouble = live.pulse.value.trouble;
   return html`<${Frame} live=${live} shortcuts=${[["x", "next x axis"], ["l", "linear or log"], ["0", "whole curves"], ["[ ]", "previous, next tab"],
     ["drag", "zoom all charts"], ["double click", "whole curves"], ["← →", "in a chart: read point by point"], ["+ −", "in a chart: zoom"]]}>
     ${known ? html`<${Head} known=${known} /><${Tabs} known=${known} /><${Content} known=${known} />` : null}
-    ${!known && trouble?.status === 404 && html`<div class="empty"><h2>There is no workload “${uid}”</h2>
+    ${!known && trouble.value?.status === 404 && html`<div class="empty"><h2>There is no workload “${uid}”</h2>
       <p>It has not reported, or its name is another. This page is watching for it. <a href="/">All workloads</a></p></div>`}
-    ${!known && !trouble && html`<div class="skeleton charts" role="status" aria-label="Loading the workload">
+    ${!known && !trouble.value && html`<div class="skeleton charts" role="status" aria-label="Loading the workload">
       ${[1, 2, 3, 4, 5, 6].map(() => html`<i></i>`)}</div>`}
   <//>`;
 }
