@@ -21,10 +21,11 @@ from primus_lens.model import errors
 from primus_lens.routes import grafana, operations, session, wandb_v1, workload_metrics
 from primus_lens.routes.application import application
 from primus_lens.routes.detections import DetectionEndpoints
+from primus_lens.routes.live import LiveEndpoints
 from primus_lens.routes.workload_admin import WorkloadAdmin
 from primus_lens.selfmetrics import SelfMetrics
 from primus_lens.settings import CompactionSettings, DatabaseSettings, Settings
-from primus_lens.store import embedded_directory, pods
+from primus_lens.store import changes, embedded_directory, pods
 from primus_lens.store.compaction import Compaction
 from primus_lens.store.database import Database
 from primus_lens.store.embedded import EmbeddedPostgres
@@ -38,6 +39,7 @@ Role = Literal["processor", "api", "all"]
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SOCKET_WITHIN_S = 60.0  # how long a PostgreSQL that somebody else just started may take
+_FORGET_EVERY_S = 60.0
 _ATTACH_EVERY_S = 2.0  # how soon points of a new pod appear once the pod is known
 
 
@@ -47,7 +49,8 @@ async def running(
 ) -> AsyncIterator[FastAPI]:
     """The application of a role with everything behind it started; stopped on leaving.
 
-    insecure: let other machines in without tokens. make_token: the command to advise.
+    insecure: let other machines in without tokens. make_token: the command to advise. Set
+    app.state.draining when it stops: then the live streams end.
     Raises ConfigError when the machine or the configuration does not allow it.
     """
     async with contextlib.AsyncExitStack() as stack:
@@ -58,6 +61,7 @@ async def running(
         routers = [operations.router(database.is_reachable)]
         routes, open_routes = [], []
         counters = SelfMetrics()
+        draining = asyncio.Event()
         if role in {"processor", "all"}:
             routes += (await _processor(settings, database, counters, stack)).routes()
         if role in {"api", "all"}:
@@ -67,6 +71,9 @@ async def running(
             }
             own = await _database(dsn, stack, migrate=False)
             clusters[settings.api.cluster] = own
+            live = LiveEndpoints(clusters, settings.api.cluster, draining)
+            stack.push_async_callback(live.close)
+            routers.append(live.router())
             routers.append(DetectionEndpoints(own, settings.limits).router())
             routers.append(grafana.GrafanaEndpoints(own, settings.limits).router())
             routers.append(
@@ -75,7 +82,7 @@ async def running(
             routers.append(WorkloadAdmin(own, settings.limits).router())
             open_routes = [*pages.routes(), *session.routes(book)]
         _serve_self_metrics(settings, counters, stack)
-        yield application(
+        app = application(
             routers=routers,
             routes=routes,
             open_routes=open_routes,
@@ -83,6 +90,8 @@ async def running(
             # Where tokens are asked for, a name that leads here gives nobody anything.
             loopback_only=book is None and settings.server.host in LOOPBACK,
         )
+        app.state.draining = draining
+        yield app
 
 
 async def _tokens(
@@ -182,6 +191,7 @@ async def _processor(
     stack.push_async_callback(intake.drain)
     _in_background(_attach_parked(database, counters), "attach parked reports", stack)
     _in_background(_compact(database, settings.compaction), "compaction", stack)
+    _in_background(_forget_changes(database), "forget changes", stack)
     if settings.workloads.pod_watch.enabled:
         watch = PodWatch(settings.workloads.pod_watch, functools.partial(pods.put, database))
         _in_background(watch.follow(), "follow pods", stack)
@@ -222,6 +232,17 @@ async def _compact(database: Database, settings: CompactionSettings) -> None:
         except errors.LensError as error:
             log.warning("compaction waits", extra={"reason": error.message})
         await asyncio.sleep(settings.every_s)
+
+
+async def _forget_changes(database: Database) -> None:
+    """Keep dropping what live readers no longer come back for."""
+    while True:
+        try:
+            async with database.connection() as connection:
+                await changes.forget(connection, before=time.time() - changes.KEPT_S)
+        except errors.LensError as error:
+            log.warning("noted changes stay", extra={"reason": error.message})
+        await asyncio.sleep(_FORGET_EVERY_S)
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

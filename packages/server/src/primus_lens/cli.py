@@ -134,7 +134,8 @@ async def _serve(
                     server_header=False,
                     timeout_keep_alive=_KEEP_ALIVE_S,
                     timeout_graceful_shutdown=_DRAIN_S,
-                )
+                ),
+                app.state.draining,
             )
             stopping.server = server
             host, port = listening.getsockname()[:2]
@@ -144,11 +145,23 @@ async def _serve(
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handling, which would end the process before PostgreSQL stops."""
+    """uvicorn without its signal handling, which would end the process before PostgreSQL stops.
+
+    draining: set when it begins to stop.
+    """
+
+    def __init__(self, config: uvicorn.Config, draining: asyncio.Event) -> None:
+        super().__init__(config)
+        self._draining = draining
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Requests in progress are waited for; live streams would never end by themselves."""
+        self._draining.set()
+        await super().shutdown(sockets)
 
 
 class _Stopping:

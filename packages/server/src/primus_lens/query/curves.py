@@ -8,14 +8,14 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from primus_lens.model import naming
-from primus_lens.query import thinning
+from primus_lens.query import cursors, thinning
 from primus_lens.store import chunk_read, inventory, points_read
 from primus_lens.store.chunk_read import Series, StoredSeries
 from primus_lens.store.database import Database
@@ -118,10 +118,17 @@ async def columns(
     database: Database, span: Span, names: Sequence[str], *, axis: Axis, most: int | None
 ) -> list[Curve]:
     """The asked metrics as curves, each thinned to about `most` points when given."""
+    return (await columns_and_place(database, span, names, axis=axis, most=most))[0]
+
+
+async def columns_and_place(
+    database: Database, span: Span, names: Sequence[str], *, axis: Axis, most: int | None
+) -> tuple[list[Curve], str]:
+    """The same, and the cursor from which a live reader goes on."""
     async with database.connection() as connection:
         found = await chunk_read.series(connection, span, names)
     # A million points take some 20 ms; other requests must not wait for them.
-    return await asyncio.to_thread(_drawn, found, axis, most)
+    return await asyncio.to_thread(_drawn, found, axis, most), cursors.of(found.seen)
 
 
 async def version(database: Database, workload_uid: str) -> str:
@@ -176,14 +183,15 @@ def _curve(series: Series, x: _Horizontal) -> Curve:
         thinned=len(keep) < len(values),
         step=x.steps[keep].tolist(),
         time=x.times[keep].tolist(),
-        value=_spoken(values[keep]),
+        value=spoken(values[keep]),
     )
 
 
-def _spoken(values: np.ndarray[Any, np.dtype[np.float64]]) -> list[float | str]:
+def spoken(values: Sequence[float] | NDArray[np.float64]) -> list[float | str]:
     """Values as JSON can say them."""
-    plain: list[float | str] = values.tolist()
-    for i in np.flatnonzero(~np.isfinite(values)).tolist():
-        value = float(values[i])
+    numbers = np.asarray(values, dtype=np.float64)
+    plain: list[float | str] = numbers.tolist()
+    for i in np.flatnonzero(~np.isfinite(numbers)).tolist():
+        value = float(numbers[i])
         plain[i] = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return plain

@@ -75,8 +75,8 @@ async def workloads(database: Database, asked: Asked, *, now: float) -> Page:
     return await asyncio.to_thread(_page, every, asked)
 
 
-async def some(database: Database, only: Sequence[str], *, now: float) -> list[Workload]:
-    """The rows of some workloads, for those who follow the fleet."""
+async def some(database: Database, only: Sequence[str] | None, *, now: float) -> list[Workload]:
+    """The rows of some workloads, None for all; for those who follow the fleet."""
     async with database.connection() as connection:
         found = await inventory.fleet(connection, only)
     return _rows(found, now)

@@ -32,17 +32,18 @@ async def workload(database: Database, workload_uid: str, *, now: float) -> dict
         raise errors.NotKnown(f"no workload {workload_uid} has reported anything yet")
     return {
         "workload_uid": workload_uid,
-        "runs": _runs(runs, now),
+        "runs": shown(runs, now),
         "detection": detection,
         "metrics": await curves.available(database, workload_uid, ""),
     }
 
 
-def _runs(runs: Sequence[Mapping[str, Any]], now: float) -> list[dict[str, Any]]:
+def shown(runs: Sequence[Mapping[str, Any]], now: float) -> list[dict[str, Any]]:
+    """Runs as store/inventory reads them, as readers get them. now: Unix seconds."""
     paces = pace.paces([run["recent_steps"] or b"" for run in runs])
     begun = [run["first_seen"] for run in runs]
     return [
-        _run(run, of_run, now_ms=now * 1000, newest_begun=max(begun))
+        _run(run, of_run, now_ms=now * 1000, newest_begun=max(begun, default=0))
         for run, of_run in zip(runs, paces, strict=True)
     ]
 

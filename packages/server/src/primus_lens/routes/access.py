@@ -4,6 +4,7 @@ Comes before every endpoint of a server that is reachable from other machines.
 """
 
 import datetime as dt
+import functools
 import time
 from collections.abc import Sequence
 
@@ -19,6 +20,9 @@ from primus_lens.store.tokens import TokenBook
 
 COOKIE = "lens_token"
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})  # an orchestrator's probes carry no token
+
+READMIT = "lens.readmit"
+"""In a request's scope: asks for its token once more; for answers that go on for hours."""
 
 _NEVER_OPEN = "/api/"  # decided before any route is compared, which takes as long as the check
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -43,6 +47,7 @@ class AccessCheck:
                 answer = await problems.on_lens_error(Request(scope), error)
                 await answer(scope, receive, send)
                 return
+            scope[READMIT] = functools.partial(admit, self._book, shown(scope), needed)
         await self._app(scope, receive, send)
 
     def _is_open(self, scope: Scope) -> bool:

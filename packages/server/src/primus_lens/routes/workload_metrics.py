@@ -17,6 +17,7 @@ from primus_lens.model import errors
 from primus_lens.query import curves, fleet, inventory, panels, progress
 from primus_lens.query.curves import PointRow
 from primus_lens.routes import problems
+from primus_lens.routes.planes import Planes
 from primus_lens.store.database import Database
 from primus_lens.store.points_read import Span
 
@@ -44,8 +45,7 @@ class WorkloadMetrics:
     """The reading side over some data planes. own: the one that is read when none is named."""
 
     def __init__(self, clusters: Mapping[str, Database], own: str) -> None:
-        self._clusters = clusters
-        self._own = own
+        self._planes = Planes(clusters, own)
 
     def router(self) -> APIRouter:
         """The routes."""
@@ -58,12 +58,6 @@ class WorkloadMetrics:
         routes.add_api_route(f"{one}/metrics/iteration-times", self.read_iteration_times)
         routes.add_api_route(one, self.show_workload)
         return routes
-
-    def _plane(self, cluster: str) -> Database:
-        if (cluster or self._own) not in self._clusters:
-            known = ", ".join(sorted(self._clusters))
-            raise errors.UnknownCluster(f'there is no cluster "{cluster}"; known are: {known}')
-        return self._clusters[cluster or self._own]
 
     async def list_workloads(  # noqa: PLR0917 - FastAPI passes query parameters by name
         self,
@@ -81,18 +75,18 @@ class WorkloadMetrics:
         """The fleet: every workload as it stands, with its pace, its progress and its loss."""
         several = {"state": state or (), "framework": framework or (), "namespace": namespace or ()}
         asked = fleet.Asked(q=q, regex=regex, sort=sort, limit=limit, offset=offset, **several)
-        page = await fleet.workloads(self._plane(cluster), asked, now=time.time())
+        page = await fleet.workloads(self._planes[cluster], asked, now=time.time())
         return _tagged(request, page)
 
     async def show_workload(self, request: Request, uid: str, cluster: Cluster = "") -> Response:
         """One workload: its runs, its framework with the evidence, its metrics."""
         return _tagged(
-            request, await inventory.workload(self._plane(cluster), uid, now=time.time())
+            request, await inventory.workload(self._planes[cluster], uid, now=time.time())
         )
 
     async def list_sources(self, uid: str, cluster: Cluster = "") -> Response:
         """Where a workload's points come from."""
-        found = await curves.sources(self._plane(cluster), uid)
+        found = await curves.sources(self._planes[cluster], uid)
         return problems.json_response(
             {"workload_uid": uid, "data_sources": found, "total_count": len(found)}
         )
@@ -101,7 +95,7 @@ class WorkloadMetrics:
         self, uid: str, data_source: Source = "", cluster: Cluster = ""
     ) -> Response:
         """Which metrics a workload has."""
-        found = await curves.available(self._plane(cluster), uid, data_source)
+        found = await curves.available(self._planes[cluster], uid, data_source)
         return problems.json_response(
             {"workload_uid": uid, "metrics": found, "total_count": len(found)}
         )
@@ -123,7 +117,7 @@ class WorkloadMetrics:
         to_x: Bound = None,
     ) -> Response:
         """Points in order of time; as `columns` one series a run and metric, thinned if asked."""
-        database = self._plane(cluster)
+        database = self._planes[cluster]
         span = _zoomed(Span(uid, data_source, start, end), x, from_x, to_x)
         names = await panels.asked_names(database, uid, metrics, metric or [])
         if format == "json":
@@ -134,8 +128,10 @@ class WorkloadMetrics:
         if names is None:
             found = await curves.available(database, uid, data_source)
             names = [str(each["name"]) for each in found]
-        series = await curves.columns(database, span, names, axis=x, most=max_points)
-        document = {"workload_uid": uid, "series": series}
+        series, cursor = await curves.columns_and_place(
+            database, span, names, axis=x, most=max_points
+        )
+        document = {"workload_uid": uid, "series": series, "cursor": cursor}
         return problems.json_response(document, headers={"ETag": tag, **_REVALIDATE})
 
     async def read_iteration_times(
@@ -148,7 +144,7 @@ class WorkloadMetrics:
     ) -> Response:
         """When each step was, and the target where the job told one."""
         span = Span(uid, data_source, start, end)
-        return await _streamed(span, progress.iteration_times(self._plane(cluster), span))
+        return await _streamed(span, progress.iteration_times(self._planes[cluster], span))
 
 
 def _zoomed(span: Span, x: str, from_x: float | None, to_x: float | None) -> Span:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from primus_lens.model import naming
-from primus_lens.store import chunks, points_read, statements
+from primus_lens.store import changes, chunks, points_read, statements
 from primus_lens.store.points_read import Part, Span
 
 _SQL = statements.load("chunks.sql")
@@ -52,13 +52,17 @@ class _Layout(msgspec.Struct, frozen=True):
 
 
 class StoredSeries(msgspec.Struct, frozen=True):
-    """What the database holds of some series of a workload, still packed."""
+    """What the database holds of some series of a workload, still packed.
+
+    seen: up to which version of each run (see store/changes).
+    """
 
     span: Span
     layout: _Layout
     axes: Sequence[asyncpg.Record]
     chunks: Sequence[asyncpg.Record]
     rows: Sequence[asyncpg.Record]
+    seen: dict[changes.RunKey, int]
 
     def unpacked(self) -> Iterator[Series]:
         """The series by key, source and run; those of the same steps and times share the arrays.
@@ -155,7 +159,8 @@ async def series(connection: asyncpg.Connection, span: Span, names: Sequence[str
         packed = await connection.fetch(_SQL["chunks"], span.workload_uid, keys, asked[1])
         axes = await connection.fetch(_SQL["axes"], *asked)
         rows = await points_read.series(connection, span, keys, layout.parts)
-    return StoredSeries(span, layout, axes, packed, rows)
+        seen = await changes.seen_now(connection, span.workload_uid)
+    return StoredSeries(span, layout, axes, packed, rows, seen)
 
 
 async def sources(connection: asyncpg.Connection, workload_uid: str) -> list[tuple[str, int]]:

@@ -7,7 +7,7 @@ that PostgreSQL refuses becomes DataRefused, anything else is our bug.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import asyncpg
@@ -19,6 +19,8 @@ from primus_lens.store import statements
 log = logging.getLogger(__name__)
 
 _SQL = statements.load("database.sql")
+
+_SESSION = {"application_name": "primus-lens", "timezone": "UTC"}
 
 _UNREACHABLE = (
     OSError,
@@ -75,7 +77,7 @@ class Database:
                     min_size=1,
                     max_size=self._pool_size,
                     command_timeout=60,
-                    server_settings={"application_name": "primus-lens", "timezone": "UTC"},
+                    server_settings=_SESSION,
                 )
                 break
             except (asyncpg.InvalidAuthorizationSpecificationError, ValueError) as error:
@@ -123,6 +125,28 @@ class Database:
         async with self.connection() as connection:
             rows: list[asyncpg.Record] = await connection.fetch(statement, *parameters)
             return rows
+
+    @contextlib.asynccontextmanager
+    async def listening(
+        self, channel: str, told: Callable[[str], None]
+    ) -> AsyncIterator[asyncio.Event]:
+        """A connection of its own that calls `told` with the words of each notification.
+
+        The event is set when the connection is lost. Raises StoreUnavailable.
+        """
+        lost = asyncio.Event()
+        try:
+            connection = await asyncpg.connect(self._dsn, timeout=10, server_settings=_SESSION)
+        except (*_UNREACHABLE, asyncpg.PostgresError) as error:
+            raise errors.StoreUnavailable(f"the database cannot be reached: {error}") from error
+        try:
+            connection.add_termination_listener(lambda _: lost.set())
+            await connection.add_listener(channel, lambda *given: told(str(given[-1])))
+            yield lost
+        except (*_UNREACHABLE, asyncpg.PostgresError) as error:
+            raise errors.StoreUnavailable(f"the database cannot be reached: {error}") from error
+        finally:
+            connection.terminate()  # nothing is in progress on it
 
     async def is_reachable(self) -> bool:
         """Whether a statement gets an answer now."""

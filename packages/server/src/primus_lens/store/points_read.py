@@ -42,6 +42,20 @@ class Part(msgspec.Struct, frozen=True):
     last_step: int
 
 
+def ranges(steps: Sequence[int]) -> list[tuple[int, int]]:
+    """Distinct ascending steps as ranges without a hole, both ends included."""
+    if steps[-1] - steps[0] == len(steps) - 1:
+        return [(steps[0], steps[-1])]
+    found: list[tuple[int, int]] = []
+    first = last = steps[0]
+    for step in steps[1:]:
+        if step != last + 1:
+            found.append((first, last))
+            first = step
+        last = step
+    return [*found, (first, last)]
+
+
 async def sources(
     connection: asyncpg.Connection, workload_uid: str, parts: Sequence[Part]
 ) -> list[asyncpg.Record]:

@@ -12,6 +12,7 @@ import msgspec
 
 from primus_lens.model import naming
 from primus_lens.model.points import Row
+from primus_lens.store.points_read import ranges
 
 RING = 32  # the newest so many; a sparkline's width, and enough for a median
 
@@ -80,22 +81,8 @@ def touched(rows: Iterable[Row]) -> str:
     steps_of: dict[tuple[str, ...], list[int]] = {}
     for row in rows:
         steps_of.setdefault(tuple(row.metrics), []).append(row.step)
-    found = [(_ranges(sorted(set(steps))), names) for names, steps in steps_of.items()]
+    found = [(ranges(sorted(set(steps))), names) for names, steps in steps_of.items()]
     return msgspec.json.encode(found).decode()
-
-
-def _ranges(steps: Sequence[int]) -> list[tuple[int, int]]:
-    """Ascending steps as ranges without a hole, both ends included."""
-    if steps[-1] - steps[0] == len(steps) - 1:
-        return [(steps[0], steps[-1])]
-    ranges: list[tuple[int, int]] = []
-    first = last = steps[0]
-    for step in steps[1:]:
-        if step != last + 1:
-            ranges.append((first, last))
-            first = step
-        last = step
-    return [*ranges, (first, last)]
 
 
 def is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON value
