@@ -81,7 +81,7 @@ class Receiver:
         with self._changed:
             self.requests.append(request)
             answer = self.answer(request)
-            if isinstance(answer, tuple) and answer[0] < 300:
+            if isinstance(answer, tuple) and answer[0] < 300 and not answer[2].get("replayed"):
                 self.accepted.append(request)
             self._changed.notify_all()
         if answer == "stall":
@@ -160,6 +160,31 @@ def accept(request: Request) -> tuple[int, dict[str, str], dict[str, Any]]:
     """Take everything."""
     count = len(request.body.get("metrics", []))
     return 200, {}, {"message": "metrics reported successfully", "count": count}
+
+
+class Once:
+    """An answer that takes each record once, as the real server does.
+
+    A request whose records are all known is answered well and left out of what was accepted; one of
+    which some are known is answered 409, with what is known.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, set[int]] = {}
+
+    def __call__(self, request: Request) -> tuple[int, dict[str, str], dict[str, Any]]:
+        """Say what becomes of a request."""
+        if not request.key:
+            return accept(request)
+        first, last = request.span
+        named, known = set(range(first, last + 1)), self._known.setdefault(request.stream, set())
+        if named <= known:
+            return 200, {}, {"replayed": True}
+        if named & known:
+            have = [[n, n] for n in sorted(named & known)]
+            return 409, {}, {"error": "some are known", "accepted": have}
+        known |= named
+        return accept(request)
 
 
 def refuse(status: int, body: Any = None, **headers: str) -> Any:

@@ -27,7 +27,8 @@ class Process:
     """The exporter within one process.
 
     env: the environment when wandb was imported, copied once. recorders: by run id.
-    extras: what each row is given in passing.
+    extras: what each row is given in passing. family: shared with forked children, in the heads of
+    their streams; forked: whether there are any.
     """
 
     def __init__(self, env: dict[str, str]) -> None:
@@ -36,6 +37,9 @@ class Process:
         self.identity = _identity.from_env(env)
         self.recorders: dict[str, Optional[_recorder.Recorder]] = {}
         self.extras = _extras.Extras()
+        self.family, self.forked = os.urandom(8).hex(), False
+        self.heir_lives = False  # a parent whose thread delivers what this forked child leaves
+        self._ends_with_multiprocessing = False
         self.writes = self.settings.reporting or bool(
             self.settings.save_local and self.settings.output_path
         )
@@ -89,7 +93,18 @@ class Process:
         if recorder is not None:
             with _guard.guard("thread"):  # without a thread rows still wait on the disk
                 self.sender.start()
+                self._finish_with_multiprocessing()
         return recorder
+
+    def _finish_with_multiprocessing(self) -> None:
+        """Send what is left when multiprocessing ends this child: it skips atexit."""
+        util = sys.modules.get("multiprocessing.util")
+        if util is None or self.heir_lives or self._ends_with_multiprocessing:
+            return
+        if _skips_atexit():
+            self._ends_with_multiprocessing = True
+            finish = _guarded("exit", lambda: self.sender.finish(_sender.EXIT_S))
+            util.Finalize(None, finish, exitpriority=-100)
 
     def head(self, run_id: str, stream: str, *, owned: bool) -> bytes:
         """Return the frame that opens each segment: all a stranger needs to deliver it."""
@@ -97,6 +112,7 @@ class Process:
             "stream": stream,
             "run_id": run_id,
             "owned": owned,
+            "family": self.family,
             "identity": self.identity.plain(),
             "base_url": self.settings.base_url,
             "version": __version__,
@@ -121,17 +137,37 @@ class Process:
                 with _guard.guard("exit"):
                     recorder.end(_exit_code())
                     recorder.file_is_whole()
+        if self.forked:
+            self.sender.heir_of = self.family
         self.sender.finish(_sender.EXIT_S)
+
+    def after_fork_in_parent(self) -> None:
+        """Remember that there is a child, which may leave rows behind: DataLoader workers do."""
+        self.forked = True
 
     def after_fork_in_child(self) -> None:
         """Start the child empty: its own streams, locks and sender, the parent's left alone."""
         parents = [recorder for recorder in self.recorders.values() if recorder is not None]
         self.recorders.clear()
+        self.forked, self._ends_with_multiprocessing = False, False
+        self.heir_lives = self.heir_lives or self.sender.runs
         for parent in parents:
             parent.spool.close()
         self.sender.abandon()
         self.sender = self._new_sender()
         self.inherited = {parent.run_id: parent.step for parent in parents if not parent.ended}
+
+
+def _skips_atexit() -> bool:
+    """Say whether multiprocessing will end this process by os._exit: unless it was spawned.
+
+    A spawned child has this word on its command line; Python 3.9 does not tell, and is not asked.
+    """
+    module = sys.modules.get("multiprocessing.process")
+    words = getattr(sys, "orig_argv", None)
+    if module is None or words is None or "--multiprocessing-fork" in words:
+        return False
+    return module.parent_process() is not None
 
 
 def _exit_code() -> int:
@@ -152,7 +188,10 @@ def start() -> Process:
     if process is None:
         process = _started["process"] = Process(dict(os.environ))
         atexit.register(_guarded("exit", process.before_exit))
-        os.register_at_fork(after_in_child=_guarded("fork", process.after_fork_in_child))
+        os.register_at_fork(
+            after_in_child=_guarded("fork", process.after_fork_in_child),
+            after_in_parent=_guarded("fork", process.after_fork_in_parent),
+        )
     return process
 
 

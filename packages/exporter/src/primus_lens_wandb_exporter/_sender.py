@@ -86,6 +86,7 @@ class Sender:
         self.settings, self.env, self.sampler = settings, env, sampler
         self.live: list[Feed] = []
         self.left: list[Feed] = []
+        self.heir_of = ""  # at exit: the family of forked children to deliver for
         self.delivery: dict[str, _delivery.Addressee] = {}
         self.detection = _detection.Detection(env)
         self.transport = _transport.Transport(base_url or settings.base_url, settings)
@@ -112,6 +113,11 @@ class Sender:
                 thread = threading.Thread(target=self._run, name="primus-lens-sender", daemon=True)
                 thread.start()
                 self._thread = thread
+
+    @property
+    def runs(self) -> bool:
+        """Whether the thread was started."""
+        return self._thread is not None
 
     def wake(self) -> None:
         """Ask the thread to look at once."""
@@ -297,11 +303,12 @@ class Sender:
     def adopt(self) -> None:
         """Take over the streams dead processes have left for the same server."""
         for orphan in _adopt.orphans(self.settings.spool_dir, self._is_own):
-            head = orphan.head()
-            if head is None or head.get("base_url") != self.transport.base_url:
-                orphan.close()
-            else:
+            head = orphan.head() or {}
+            known = head.get("base_url") == self.transport.base_url
+            if known and self.heir_of in ("", head.get("family")):
                 self._take_over(orphan, head)
+            else:
+                orphan.close()
 
     def _is_own(self, stream: str) -> bool:
         return any(feed.stream == stream for feed in self.live + self.left)
@@ -355,6 +362,10 @@ class Sender:
         if self._may_try():
             self._backlog()
         self._tidy()
+        if self.heir_of and self._may_try():
+            self.adopt()
+            self._backlog()
+            self._tidy()
         for feed in list(self.live):
             if feed.idle() and not feed.head.get("owned"):
                 feed.source.remove()
