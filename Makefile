@@ -49,6 +49,7 @@ fmt: $(VENV)/test.done  ## Put the code in shape
 bench: $(VENV)/test.done  ## The figures the promises rest on, each a ratio within one run
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/exporter/log_cost.py
+	$(BIN)/python bench/exporter/beside_wandb.py
 	$(BIN)/python bench/exporter/points_lost.py
 	$(BIN)/python bench/store.py
 

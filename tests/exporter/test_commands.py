@@ -1,6 +1,11 @@
 """doctor, status and drain: for people, and for init and clean-up jobs."""
 
+import hashlib
+import re
+from pathlib import Path
+
 import pytest
+import wandb
 from receiver import accept, refuse
 from streams import Bench, log, steps
 
@@ -28,8 +33,31 @@ def test_doctor_says_all_is_well(bench, capsys):
     """With a server there and a hook armed the doctor ends with 0."""
     status, said = run(capsys, "doctor")
     assert status == 0, said
-    assert [line[:4] for line in said.splitlines()] == ["ok  "] * 5
+    assert [line[:4] for line in said.splitlines()] == ["ok  "] * 7 + ["off "]
     assert bench.settings.base_url in said
+
+
+@pytest.mark.usefixtures("bench")
+def test_doctor_tells_the_line_the_taps_and_the_way_out(capsys):
+    """The .pth file with its hash, what is tapped of which wandb, and how to switch it all off."""
+    _, said = run(capsys, "doctor")
+    [path] = re.findall(r"\.pth line: (\S+), sha256 [0-9a-f]{64}, as installed", said)
+    assert hashlib.sha256(Path(path).read_bytes()).hexdigest() in said
+    for tapped in ("_publish_partial_history", "_publish_metric", "_deliver_exit", "set_global"):
+        assert tapped in said
+    assert f"wandb {wandb.__version__}" in said
+    assert "PRIMUS_LENS_WANDB_HOOK=false" in said.splitlines()[-1]
+
+
+def test_doctor_tells_what_waits(bench, receiver, capsys):
+    """What dead processes left is counted, with the ways it gets delivered."""
+    receiver.answer = refuse(503)
+    log(bench.stream(), 0, 10)
+    bench.die()
+    receiver.answer = accept
+    status, said = run(capsys, "doctor")
+    assert status == 0
+    assert re.search(r"1 streams; \d+ bytes in 1 of dead processes wait for the next start", said)
 
 
 @pytest.mark.usefixtures("bench")

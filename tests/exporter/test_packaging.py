@@ -74,6 +74,28 @@ def test_installed_hook_is_armed_once(wheel, python, flags):
     assert run(python, *flags, "-c", ARMED) == "1"
 
 
+def doctor(python):
+    """What doctor says of an environment, line by line; no server is asked."""
+    command = [python, "-m", "primus_lens_wandb_exporter", "doctor"]
+    env = {"PRIMUS_LENS_WANDB_API_REPORTING": "no"}
+    done = subprocess.run(command, env=env, check=False, capture_output=True, text=True, cwd="/")
+    return done.stdout.splitlines()
+
+
+def test_doctor_knows_a_line_that_was_changed(wheel, python, tmp_path):
+    """A .pth file that is not what was installed, or is gone, is told."""
+    pip(python, "install", "--no-deps", "--no-index", wheel)
+    assert any(line.startswith("ok   .pth line:") for line in doctor(python))
+    [line] = tmp_path.glob("env/lib/python*/site-packages/primus_lens_wandb_hook.pth")
+    line.write_text(line.read_text() + "# more\n")
+    assert any("NOT what was installed" in said for said in doctor(python))
+    line.unlink()
+    said = doctor(python)
+    assert any(line.startswith("BAD  hook: not armed") for line in said)
+    assert any("No such file" in line for line in said if line.startswith("BAD  .pth line:"))
+    assert any("taps: wandb cannot be imported here" in line for line in said)
+
+
 def test_without_site_nothing_is_armed(wheel, python):
     """Python -S reads no .pth file: there the public install_wandb_hook() is the way."""
     pip(python, "install", "--no-deps", "--no-index", wheel)

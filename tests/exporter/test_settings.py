@@ -43,6 +43,24 @@ def test_a_bad_value_is_noted_and_changes_nothing(name, text):
     )
 
 
+def test_what_an_address_says_of_a_user_is_left_out():
+    """User and password of an address are not kept, and a bad value that holds them is not told."""
+    found = _settings.read({"PRIMUS_LENS_API_BASE_URL": "https://me:hunter2@lens:8080/api/v1/"})
+    assert (found.base_url, found.bad) == ("https://lens:8080/api/v1", ())
+    found = _settings.read({"PRIMUS_LENS_API_BASE_URL": "http://me:hunter2@lens:port"})
+    assert found.bad == ("PRIMUS_LENS_API_BASE_URL='[redacted]'",)
+
+
+def test_without_a_temporary_directory_the_usual_one_is_named(monkeypatch):
+    """Where no folder can be written the settings can still be read."""
+
+    def nowhere():
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    assert _settings.read({}).spool_dir == f"/tmp/primus-lens-{os.getuid()}"  # noqa: S108 - as named
+
+
 @pytest.mark.parametrize(
     "word, truth", [("TRUE", True), ("on", True), (" 0 ", False), ("No", False)]
 )

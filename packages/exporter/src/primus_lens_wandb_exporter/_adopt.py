@@ -5,7 +5,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from primus_lens_wandb_exporter import _errors, _frames, _spool
 from primus_lens_wandb_exporter._feed import Place
@@ -15,6 +15,44 @@ _EMPTY_FOR_S = 3600.0  # a folder without segments may belong to a process that 
 QUARANTINE = "quarantine"
 _QUARANTINE_FILES = 64
 _QUARANTINE_BYTES = 1 << 20
+
+
+class Stream(NamedTuple):
+    """One stream in a spool folder. size: bytes. owned: its process lives."""
+
+    name: str
+    size: int
+    segments: int
+    owned: bool
+
+
+class Survey(NamedTuple):
+    """What lies in a spool folder. quarantined: how many files were set aside."""
+
+    streams: list[Stream]
+    quarantined: int
+
+
+def survey(spool_dir: str) -> Survey:
+    """Look at every stream without touching one. Raises OSError when the folder cannot be read."""
+    streams, quarantined = [], 0
+    for name in sorted(os.listdir(spool_dir)):
+        folder = os.path.join(spool_dir, name)
+        if name == QUARANTINE:
+            quarantined = len(os.listdir(folder))
+        elif os.path.isdir(folder):
+            files = _spool.left_segments(folder)
+            size = sum(os.path.getsize(os.path.join(folder, file)) for file in files)
+            streams.append(Stream(name, size, len(files), _is_owned(folder)))
+    return Survey(streams, quarantined)
+
+
+def _is_owned(folder: str) -> bool:
+    try:
+        os.close(_spool.lock(folder))
+    except OSError:
+        return True
+    return False
 
 
 class Orphan:

@@ -5,9 +5,10 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from primus_lens_wandb_exporter import __version__, _health, _transport
+from primus_lens_wandb_exporter import __version__, _health, _points, _transport
 from primus_lens_wandb_exporter._unspool import Record
 
+_TIMES = ("timestamp", "attempt", "started_at", "ended_at")
 POINTS_A_REQUEST = 5000  # the protocol allows 10,000; half keeps a body near 0.5 MB
 Range = tuple[int, int]
 
@@ -163,8 +164,15 @@ def metrics_body(to: Addressee, records: Sequence[Record], **more: Any) -> bytes
     dropped = _health.losses()
     if dropped or facts:
         fields["exporter"] = {"version": __version__, "dropped": dropped}
-    rest = json.dumps(fields)[1:]
+    if "run" in fields:
+        fields["run"] = _at_usable_times(fields["run"])
+    rest = json.dumps(_at_usable_times(fields))[1:]
     return f'{{{to.opening},"metrics":[{points}],{rest}'.encode()
+
+
+def _at_usable_times(fields: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the times an absurd clock gave: the server would refuse everything beside them."""
+    return {n: v for n, v in fields.items() if n not in _TIMES or _points.is_time(v)}
 
 
 def opening(address: dict[str, str], run_id: str) -> str:

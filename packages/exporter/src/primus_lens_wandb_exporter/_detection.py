@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from primus_lens_wandb_exporter import _evidence, _guard, _health, _identity, _transport
+from primus_lens_wandb_exporter import _evidence, _guard, _health, _identity, _points, _transport
 
 AGAIN_S = 60.0
 RETRY_S = 10.0
@@ -64,6 +64,7 @@ class Detection:
             "version": "1.0",
             **_identity.from_plain(feed.head["identity"]).address(),
             **found,
-            "timestamp": time.time(),
         }
+        now = time.time()
+        report.update({"timestamp": now} if _points.is_time(now) else {})
         return json.dumps(report).encode()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Union
 from primus_lens_wandb_exporter import _extras, _protobuf
 
 NAME_LIMIT = 255  # protocol/v1
+_EARLIEST, _LATEST = -62_135_596_800, 253_402_300_799  # protocol/v1: the years 1 to 9999
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?").fullmatch
 _NOT_FINITE = {
     "NaN": '"NaN"',
@@ -57,7 +58,7 @@ def from_wandb(payload: bytes) -> Row:
             continue
         name, text = _item(item)
         if name == "_timestamp":
-            at = text if _NUMBER(text) else ""
+            at = text if _NUMBER(text) and is_time(float(text)) else ""
         elif name not in _NOT_METRICS:
             if _NUMBER(text):
                 values.append((name, text))
@@ -75,7 +76,15 @@ def from_plain(values: dict[str, Any], at: float) -> Row:
     for name, value in values.items():
         if name not in _NOT_METRICS:
             found.extend(_numbers(name, json.dumps(value)))
-    return Row(found, [], repr(at))
+    return Row(found, [], repr(at) if is_time(at) else "")
+
+
+def is_time(seconds: float) -> bool:
+    """Say whether the protocol has a place for this time; a report with another would be refused.
+
+    seconds: Unix time, as a job's clock or the job itself says, however absurd.
+    """
+    return _EARLIEST <= seconds <= _LATEST
 
 
 def _item(item: bytes) -> tuple[str, str]:

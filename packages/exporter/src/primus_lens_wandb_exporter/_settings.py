@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Callable, Optional, TypeVar
 
+from primus_lens_wandb_exporter import _redaction
+
 DEFAULT_BASE_URL = "http://primus-lens-telemetry-processor:8080/api/v1"
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}").fullmatch  # what fits the protocol's integers
@@ -21,7 +23,8 @@ _T = TypeVar("_T")
 class Settings:
     """Everything that can be set from outside, with its default.
 
-    base_url: PRIMUS_LENS_API_BASE_URL, where reports are posted.
+    base_url: PRIMUS_LENS_API_BASE_URL, where reports are posted; without the user and password it
+        may name, which are never sent and must not be written down either.
     reporting: PRIMUS_LENS_WANDB_API_REPORTING, whether they are posted at all.
     token, token_file: PRIMUS_LENS_API_TOKEN or _FILE, sent as a bearer token; the file is read anew
         for each connection, since Kubernetes renews projected tokens in place.
@@ -68,7 +71,7 @@ def read(env: Mapping[str, str]) -> Settings:
         try:
             return parse(text)
         except (ValueError, OverflowError):
-            bad.append(f"{name}={text!r}")
+            bad.append(f"{name}={_redaction.text(text)!r}")
             return default
 
     return Settings(
@@ -96,7 +99,18 @@ def spool_dir(parent: str) -> str:
 
     Never the given folder itself: that may be shared, and ours has to be private.
     """
-    return os.path.join(parent or tempfile.gettempdir(), f"primus-lens-{os.getuid()}")
+    return os.path.join(parent or _temporary(), f"primus-lens-{os.getuid()}")
+
+
+def _temporary() -> str:
+    """Return the temporary directory; on a machine where none can be written, the usual one.
+
+    Rows wait in memory then: a container whose root is read-only still reports.
+    """
+    try:
+        return tempfile.gettempdir()
+    except OSError:
+        return "/tmp"  # noqa: S108 - nothing is made there that others may enter
 
 
 def integer(env: Mapping[str, str], *names: str) -> Optional[int]:
@@ -137,4 +151,5 @@ def _url(text: str) -> str:
     parts = urllib.parse.urlsplit(text)
     if not parts.hostname or parts.port == 0:  # an unreadable port raises by itself
         raise ValueError(f"{text!r} names no server")
-    return text.rstrip("/")
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host).geturl().rstrip("/")
