@@ -52,13 +52,22 @@ def page(chromium, server) -> Iterator[Page]:
     assert faults == []
 
 
+@pytest.fixture(scope="module")
+def report_once(server):
+    """As `report`, for what the tests of a file share."""
+    return _reporter(server)
+
+
 @pytest.fixture
 def report(server):
     """Report metrics to the server the way an exporter does.
 
     metrics: name to values by step, from `first`. run: what the run is, as in protocol/v1.
     """
+    return _reporter(server)
 
+
+def _reporter(server):
     def send(uid, metrics, *, run_id="r1", first=0, run=None):
         points = [
             {"name": name, "step": first + i, "value": _sayable(value), "timestamp": 1.7e9 + i}

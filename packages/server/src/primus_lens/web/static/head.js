@@ -4,17 +4,20 @@ import { choose } from "./address.js";
 import { ask, send, Trouble } from "./api.js";
 import { Ago, StateMark, When } from "./frame.js";
 import { frameworkWords } from "./framework_panel.js";
+import { now } from "./live.js";
 import * as say from "./say.js";
 import { detailPath } from "./wishes.js";
 
 /** @typedef {import("./api.js").Detail} Detail
  * @typedef {import("./api.js").Run} Run
- * @typedef {{kind: string, since: number, text: string, run_id: string | null, metric: string | null}} Alert */
+ * @typedef {{kind: string, since: number, text: string, run_id: string | null, metric: string | null}} Alert
+ * @typedef {{silenced_until: number | null, silenced_kinds: string[], thresholds: Record<string, unknown>}} Watch
+ *   silenced_until: Unix ms; set whole, so what is not meant to change is sent again */
 
-const SILENCES = /** @type {[number, string][]} */ ([[3600, "for an hour"], [8 * 3600, "for 8 hours"], [7 * 86400, "for a week"]]);
+const SILENCES = /** @type {[number, string][]} */ ([[3600e3, "for an hour"], [8 * 3600e3, "for 8 hours"], [7 * 86400e3, "for a week"]]);
 
-/** @type {{value: {alerts: Alert[], until: number}}} until: Unix seconds, of the silence */
-const alerts = signal({ alerts: [], until: 0 });
+/** @type {{value: {alerts: Alert[], watch: Watch | null}}} */
+const alerts = signal({ alerts: [], watch: null });
 
 /** @param {string} uid */
 export async function refreshAlerts(uid) {
@@ -22,10 +25,10 @@ export async function refreshAlerts(uid) {
     const [open, watch] = await Promise.all([
       ask(`/alerts?${new URLSearchParams({ state: "open", workload: uid })}`), ask(`${detailPath(uid)}/watch`),
     ]);
-    alerts.value = { alerts: open.alerts ?? [], until: watch.silence?.until ?? 0 };
+    alerts.value = { alerts: open.alerts ?? [], watch };
   } catch (error) {
     if (!(error instanceof Trouble)) throw error;
-    alerts.value = { alerts: [], until: 0 }; // a server without a health watch; its other troubles the pulse tells
+    alerts.value = { alerts: [], watch: null }; // a server without a health watch; its other troubles the pulse tells
   }
 }
 
@@ -36,7 +39,7 @@ export function Head({ known }) {
   const name = newest?.name ?? known.workload_uid;
   document.title = `${name} · Primus Lens`;
   return html`<section class="head">
-    <p class="path"><a href="/">Workloads</a> <span aria-hidden="true">/</span> <code>${known.workload_uid}</code></p>
+    <p class="path"><a href="/">Fleet</a> <span aria-hidden="true">/</span> <code>${known.workload_uid}</code></p>
     <div class="title"><h1>${name}</h1><${StateMark} state=${(running ?? newest)?.state ?? "unknown"} /></div>
     <ul class="marks-of-head">
       ${newest?.project && html`<li><small>project</small> ${newest.project}</li>`}
@@ -62,14 +65,17 @@ function Detected({ detection }) {
 /** @param {{uid: string}} props */
 function Alerts({ uid }) {
   const trouble = useSignal("");
-  const { alerts: open, until } = alerts.value;
-  const silent = until * 1000 > Date.now();
+  const { alerts: open, watch } = alerts.value;
+  const until = watch?.silenced_until ?? 0;
+  const silent = until > now.value;
   if (!open.length && !silent) return null;
-  /** @param {number} seconds */
-  const silence = async (seconds) => {
+  /** @param {number} ms from now; 0 ends the silence */
+  const silence = async (ms) => {
     trouble.value = "";
     try {
-      await send("PUT", `${detailPath(uid)}/watch`, { silence: { until: seconds ? Math.floor(Date.now() / 1000) + seconds : 0 } });
+      await send("PUT", `${detailPath(uid)}/watch`, {
+        silenced_until: ms ? Math.round(now.value + ms) : null, silenced_kinds: [], thresholds: watch?.thresholds ?? {},
+      });
       await refreshAlerts(uid);
     } catch (error) {
       trouble.value = error instanceof Error ? error.message : String(error);
@@ -79,11 +85,11 @@ function Alerts({ uid }) {
     <ul>${open.map((alert) => html`<li key=${`${alert.kind} ${alert.metric} ${alert.since}`}><b>${alert.kind.replaceAll("_", " ")}</b>
       <span>${alert.text}</span> <small><${Ago} ms=${alert.since} /></small></li>`)}
       ${!open.length && html`<li class="dim">No open alerts</li>`}</ul>
-    <div class="row">${silent ? html`<small>silent until <${When} ms=${until * 1000} /></small>
+    <div class="row">${silent ? html`<small>silent until <${When} ms=${until} /></small>
         <button onClick=${() => silence(0)}>Tell again</button>`
       : html`<label class="pick"><span class="heard">Silence</span><select aria-label="Silence the alerts" value=""
           onChange=${(/** @type {any} */ event) => { void silence(Number(event.target.value)); event.target.value = ""; }}>
-          <option value="">Silence…</option>${SILENCES.map(([seconds, words]) => html`<option value=${seconds}>${words}</option>`)}</select></label>`}
+          <option value="">Silence…</option>${SILENCES.map(([ms, words]) => html`<option value=${ms}>${words}</option>`)}</select></label>`}
       ${trouble.value && html`<small class="odd" role="alert">${trouble.value}</small>`}</div>
   </div>`;
 }

@@ -9,10 +9,10 @@ import { detailPath } from "./wishes.js";
  * @typedef {{last_seen: number | null, streams: {stream: string, records: number, updated_at: number}[], gaps: Gap[],
  *   points_lost: number, clock_skew_s: number | null, parked: number}} Health */
 
-const SKEW_WORTH_SAYING_S = 2; // below it is the way through the network
+const SKEW_WORTH_SAYING_S = 5; // below it is the way of a point through spool and network
+const OLD_S = 86400; // no clock is so wrong: these are points of an earlier time
 const REASONS = /** @type {Record<string, string>} */ ({
-  spool_full: "the spool was full", dropped_full: "the spool was full", spool_evicted: "the spool was full",
-  rejected: "the server refused them", dropped_rejected: "the server refused them", corrupt: "the spool was damaged",
+  spool_full: "the spool was full", rejected: "the server refused them", corrupt: "the spool was damaged",
 });
 
 /** @type {{value: Health | "unknown" | null}} */
@@ -57,9 +57,10 @@ export function IntakePanel() {
   </section>`;
 }
 
-/** @param {number | null} skew seconds @param {boolean} wrong */
+/** @param {number | null} skew seconds that the server's clock is ahead, the way of a point included @param {boolean} wrong */
 function clockWords(skew, wrong) {
   if (skew === null) return "not known";
   if (!wrong) return "right";
-  return `${say.duration(Number(Math.abs(skew).toPrecision(2)))} ${skew > 0 ? "ahead" : "behind"}`;
+  if (skew > OLD_S) return `points ${say.duration(skew)} old`;
+  return `${say.duration(Number(Math.abs(skew).toPrecision(2)))} ${skew > 0 ? "behind" : "ahead"}`;
 }
