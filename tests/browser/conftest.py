@@ -52,10 +52,10 @@ def page(chromium, server) -> Iterator[Page]:
     assert faults == []
 
 
-@pytest.fixture(scope="module")
-def report_once(server):
-    """As `report`, for what the tests of a file share."""
-    return _reporter(server)
+@pytest.fixture(scope="session")
+def reporter():
+    """Makes what `report` is for any server: for what the tests of a file share, for one's own."""
+    return _reporter
 
 
 @pytest.fixture

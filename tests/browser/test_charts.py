@@ -15,14 +15,14 @@ SPIKES = [1_200 + 2_467 * i for i in range(40)]  # one step each, never two in a
 
 
 @pytest.fixture(scope="module")
-def spiky(server, report_once) -> str:
+def spiky(server, reporter) -> str:
     """A workload of 100,000 steps whose flat loss leaves its level at 40 single ones."""
-    noise = random.Random(7)  # noqa: S311 - the same curve every time
+    noise = random.Random(7)
     values = [1.0 + noise.uniform(-0.02, 0.02) for _ in range(STEPS)]
     for step in SPIKES:
         values[step] = 9.0
     for first in range(0, STEPS, 10_000):
-        report_once("spiky", {"loss": values[first : first + 10_000]}, first=first)
+        reporter(server)("spiky", {"loss": values[first : first + 10_000]}, first=first)
     return "spiky"
 
 
@@ -65,14 +65,14 @@ def test_the_smoothed_curve_leaves_the_raw_one_visible(page, report, workload):
     assert 0 < edge < middle
 
 
-def test_smoothing_starts_without_a_pull_to_zero(page, server):
+def test_smoothing_starts_without_a_pull_to_zero(page):
     """The smoothed curve of a constant is that constant from the first point on."""
     page.goto("/static/app.css")
     out = _call(page, "shapes.js", "smoothed", [0, 1, 5, 6], [3, 3, 3, 3], 0.9, 6)
     assert out == pytest.approx([3, 3, 3, 3])
 
 
-def test_what_grew_too_long_is_thinned_without_losing_an_extreme(page, server):
+def test_what_grew_too_long_is_thinned_without_losing_an_extreme(page):
     """Of 5,000 live points about 1,000 stay, the lone peak and the NaN among them."""
     page.goto("/static/app.css")
     values = [math.sin(i / 50) for i in range(5_000)]
@@ -83,7 +83,7 @@ def test_what_grew_too_long_is_thinned_without_losing_an_extreme(page, server):
     assert len(kept) <= 1_001
 
 
-def test_what_stays_is_no_spike(page, server):
+def test_what_stays_is_no_spike(page):
     """A step to another level is not marked; a single point away from it is."""
     page.goto("/static/app.css")
     step = [1.0 + 0.01 * (i % 3) for i in range(50)] + [2.0 + 0.01 * (i % 3) for i in range(50)]
@@ -196,12 +196,13 @@ def _near(step, width):
 
 
 def _lit_columns(page, metric, down):
-    """Which columns of pixels of the plot hold the run's colour at a height from 0, the top, to 1."""
+    """Which columns of pixels hold the run's colour at a height from 0, the top, to 1."""
     return _card(page, metric).evaluate(
         _PLOT
         + """
           const { data } = pen.getImageData(left, top + height * down, width, 1);
-          return Array.from({ length: width }, (_, i) => data[i * 4 + 3] > 20 && data[i * 4 + 2] - data[i * 4] > 20);
+          const blue = (i) => data[i + 3] > 20 && data[i + 2] - data[i] > 20;
+          return Array.from({ length: width }, (_, i) => blue(i * 4));
         }""",
         down,
     )
