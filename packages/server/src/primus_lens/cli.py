@@ -19,6 +19,7 @@ from fastapi import FastAPI
 import primus_lens
 from primus_lens import (
     assembly,
+    cli_grafana,
     cli_import,
     cli_local,
     cli_read,
@@ -49,6 +50,14 @@ for group in (cli_token.token, cli_workload.pods, cli_workload.workload):
 for command in (cli_read.runs, cli_read.curve, cli_read.export, cli_read.tail):
     main.add_command(command)
 main.add_command(cli_import.import_runs)
+
+
+@main.group()
+def db() -> None:
+    """Work on the configured database."""
+
+
+db.add_command(cli_grafana.grafana_role)
 
 
 @main.command()

@@ -5,7 +5,7 @@ SELECT DISTINCT workload_uid FROM training_run WHERE workload_uid = ANY($1::text
 -- name: newest_workloads
 -- The workloads last heard of, with the name of their newest run. $1: how many at most.
 SELECT workload_uid, name FROM (
-    SELECT DISTINCT ON (workload_uid) workload_uid, facts ->> 'name' AS name,
+    SELECT DISTINCT ON (workload_uid) workload_uid, brief ->> 'name' AS name,
            coalesce(received_at, first_seen) AS heard
     FROM training_run LEFT JOIN run_last USING (workload_uid, serial)
     ORDER BY workload_uid, heard DESC
@@ -29,13 +29,13 @@ ORDER BY workload_uid, serial, data_source LIMIT $2;
 -- When runs began, were taken up again by a later attempt, and ended, in order of time. $1: workloads
 -- or NULL for all; $2, $3: Unix seconds, included; $4: how many at most, the newest are kept.
 SELECT * FROM (
-    SELECT workload_uid, run_id, serial, event.kind, event.at, facts ->> 'name' AS name,
-           facts ->> 'state' AS state, facts ->> 'exit_code' AS exit_code
+    SELECT workload_uid, run_id, serial, event.kind, event.at, brief ->> 'name' AS name,
+           brief ->> 'state' AS state, brief ->> 'exit_code' AS exit_code
     FROM training_run CROSS JOIN LATERAL (
-        VALUES ('started', least((facts ->> 'started_at')::float8, extract(epoch FROM first_seen))),
-               ('restarted', CASE WHEN (facts ->> 'attempt')::float8 > extract(epoch FROM first_seen)
-                             THEN (facts ->> 'attempt')::float8 END),
-               ('ended', (facts ->> 'ended_at')::float8)
+        VALUES ('started', least((brief ->> 'started_at')::float8, extract(epoch FROM first_seen))),
+               ('restarted', CASE WHEN (brief ->> 'attempt')::float8 > extract(epoch FROM first_seen)
+                             THEN (brief ->> 'attempt')::float8 END),
+               ('ended', (brief ->> 'ended_at')::float8)
     ) AS event (kind, at)
     WHERE ($1::text[] IS NULL OR workload_uid = ANY($1::text[]))
       AND event.at BETWEEN $2::float8 AND $3::float8
