@@ -71,7 +71,9 @@ async def sql_panel(dsn: str, database: Database, table: store.Table) -> None:
     grouped = await store.median_ms(lambda: reader.fetch(GROUPED))
     table.line("the same by the minute, ms", grouped, 100)
     names = "SELECT DISTINCT metric FROM lens_metrics WHERE workload_uid = 'panel'"
-    table.line("the metrics of a workload, ms", await store.median_ms(lambda: reader.fetch(names)), 20)
+    table.line(
+        "the metrics of a workload, ms", await store.median_ms(lambda: reader.fetch(names)), 20
+    )
     await reader.close()
 
 

@@ -243,4 +243,6 @@ def _within(steps: NDArray[np.int64], times: NDArray[np.int64], span: Span) -> _
     if not tests:
         return _Place(steps, times, None)
     asked = np.logical_and.reduce(tests)
+    if asked.all():
+        return _Place(steps, times, None)
     return _Place(steps[asked], times[asked], asked)
