@@ -24,8 +24,14 @@ from primus_lens.routes.detections import DetectionEndpoints
 from primus_lens.routes.live import LiveEndpoints
 from primus_lens.routes.workload_admin import WorkloadAdmin
 from primus_lens.selfmetrics import SelfMetrics
-from primus_lens.settings import CompactionSettings, DatabaseSettings, Settings
-from primus_lens.store import changes, embedded_directory, pods
+from primus_lens.settings import (
+    CompactionSettings,
+    DatabaseSettings,
+    RetentionSettings,
+    Settings,
+    seconds,
+)
+from primus_lens.store import changes, embedded_directory, pods, retention
 from primus_lens.store.compaction import Compaction
 from primus_lens.store.database import Database
 from primus_lens.store.embedded import EmbeddedPostgres
@@ -40,6 +46,7 @@ Role = Literal["processor", "api", "all"]
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SOCKET_WITHIN_S = 60.0  # how long a PostgreSQL that somebody else just started may take
 _FORGET_EVERY_S = 60.0
+_SHORTEST_STREAMS_S = 7 * 86_400.0
 _ATTACH_EVERY_S = 2.0  # how soon points of a new pod appear once the pod is known
 
 
@@ -192,6 +199,9 @@ async def _processor(
     _in_background(_attach_parked(database, counters), "attach parked reports", stack)
     _in_background(_compact(database, settings.compaction), "compaction", stack)
     _in_background(_forget_changes(database), "forget changes", stack)
+    terms = _terms(settings.retention)
+    keeping = _give_up(database, terms, settings.retention.every_s, counters)
+    _in_background(keeping, "retention", stack)
     if settings.workloads.pod_watch.enabled:
         watch = PodWatch(settings.workloads.pod_watch, functools.partial(pods.put, database))
         _in_background(watch.follow(), "follow pods", stack)
@@ -243,6 +253,33 @@ async def _forget_changes(database: Database) -> None:
         except errors.LensError as error:
             log.warning("noted changes stay", extra={"reason": error.message})
         await asyncio.sleep(_FORGET_EVERY_S)
+
+
+def _terms(settings: RetentionSettings) -> retention.Terms:
+    """Raises ConfigError for a term that is too short to be meant."""
+    terms = retention.Terms(
+        *map(seconds, (settings.rows, settings.workloads, settings.parked, settings.streams))
+    )
+    if terms.streams is not None and terms.streams < _SHORTEST_STREAMS_S:
+        raise errors.ConfigError(
+            f"retention.streams is {settings.streams}; it must be at least 7d, or empty: what a "
+            "job could not deliver for so long would be refused"
+        )
+    return terms
+
+
+async def _give_up(
+    database: Database, terms: retention.Terms, every_s: float, counters: SelfMetrics
+) -> None:
+    """Keep giving up what has had its term; what is parked has its chance to be attached first."""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            gone = await retention.sweep(database, terms, now=time.time())
+            counters.parked_lost.labels("expired").inc(gone.parked_reports)
+            counters.parked_points_lost.inc(gone.parked_points)
+        except errors.LensError as error:
+            log.warning("retention waits", extra={"reason": error.message})
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
@@ -128,6 +128,33 @@ class CompactionSettings(Group, frozen=True):
     every_s: float = 5.0
 
 
+Term = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{1,6}[mhdw])?$")]
+"""A time as in 90d: m, h, d or w; empty for ever"""
+
+
+class RetentionSettings(Group, frozen=True):
+    """What is given up after a time, as in 90d (m, h, d, w); empty keeps it for ever.
+
+    rows: of steps that stand in chunks, counted from their last change. workloads: since anything
+    was heard of them. parked: reports of pods that do not appear. streams: which records of a
+    silent stream are stored; at least 7d. every_s: between two looks.
+    """
+
+    rows: Term = ""
+    workloads: Term = ""
+    parked: Term = "30d"
+    streams: Term = ""
+    every_s: float = 300.0
+
+
+_UNIT_S = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def seconds(term: str) -> float | None:
+    """A term in seconds; None for ever."""
+    return float(int(term[:-1]) * _UNIT_S[term[-1]]) if term else None
+
+
 class ApiSettings(Group, frozen=True):
     """The reading side. cluster: the name under which this server's own database is known."""
 
@@ -151,6 +178,7 @@ class Settings(Group, frozen=True):
     workloads: WorkloadSettings = WorkloadSettings()
     limits: LimitSettings = LimitSettings()
     compaction: CompactionSettings = CompactionSettings()
+    retention: RetentionSettings = RetentionSettings()
     api: ApiSettings = ApiSettings()
     clusters: dict[str, str] = {}
     log: LogSettings = LogSettings()

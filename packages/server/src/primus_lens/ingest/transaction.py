@@ -17,6 +17,9 @@ from primus_lens.model.points import PlacedRow, Receipt, RecordRange, Report, Se
 from primus_lens.store import pods, points_write, runs
 from primus_lens.workloads import resolver
 
+_IMPORT = "import-"  # how the streams of importing/delivery begin
+_CLOCK_SLACK_S = 86_400.0  # by which a job's clock may be ahead of ours
+
 Outcome = Receipt | errors.LensError
 
 
@@ -68,21 +71,26 @@ class GroupTransaction:
         if not numbered:
             return {}
         names = sorted({records.stream for records in numbered.values()})
-        accepted = await stored_streams.lock(self._connection, names, now=self._now)
+        held = await stored_streams.lock(self._connection, names, now=self._now)
         new: dict[int, RecordRange] = {}
         for i, records in numbered.items():
-            stored = accepted[records.stream]
-            known = streams.known(stored, records.first, records.last)
+            stream = held[records.stream]
+            known = streams.known(stream.accepted, records.first, records.last)
             if known is streams.Known.ALL:
                 outcomes[i] = Receipt(workloads=1, replayed=True)
             elif known is streams.Known.SOME:
                 outcomes[i] = errors.PartlyKnown(
                     f"some of the records {records.first} to {records.last} of stream "
                     f"{records.stream} are stored already; send the others",
-                    stored,
+                    stream.accepted,
+                )
+            elif _may_be_forgotten(self._group[i], records, stream.forgotten_up_to):
+                outcomes[i] = errors.TooLate(
+                    f"stream {records.stream} was not heard of for longer than retention.streams, "
+                    "so it is not known whether these records are stored already"
                 )
             else:
-                accepted[records.stream] = streams.with_records(stored, records.first, records.last)
+                stream.accepted = streams.with_records(stream.accepted, records.first, records.last)
                 new[i] = records
         return new
 
@@ -161,3 +169,13 @@ class GroupTransaction:
                 gaps=report.gaps,
                 now=self._now,
             )
+
+
+def _may_be_forgotten(report: Report, records: RecordRange, forgotten_up_to: float | None) -> bool:
+    """Whether a report of a stream that looks new is so old that it may have been stored before.
+
+    An import may always be repeated: it tells its whole file in order, and ends in the same values.
+    """
+    if forgotten_up_to is None or records.stream.startswith(_IMPORT):
+        return False
+    return any(row.at <= forgotten_up_to + _CLOCK_SLACK_S for row in report.rows)

@@ -11,6 +11,7 @@ LensError
 │  ├─ InvalidField     one field is wrong; names it
 │  ├─ UnknownWorkload  the report names neither workload nor pod
 │  ├─ PartlyKnown      some of these records are stored already
+│  ├─ TooLate          whether these records are stored already is forgotten
 │  ├─ UnknownCluster   no such data plane
 │  ├─ NotKnown         a reader asks for something that is not there
 │  ├─ TokenRefused     no token, or none that works
@@ -118,6 +119,12 @@ class PartlyKnown(Rejected):
     def __init__(self, message: str, accepted: Sequence[tuple[int, int]]) -> None:
         super().__init__(message)
         self.accepted = tuple(accepted)
+
+
+class TooLate(Rejected):
+    """Records so old that the server no longer knows whether it has them."""
+
+    code = "too_late"
 
 
 class UnknownCluster(Rejected):

@@ -25,6 +25,7 @@ _STATUS: dict[type[errors.LensError], int] = {
     errors.TooLarge: 413,
     errors.UnsupportedBody: 415,
     errors.InvalidField: 422,
+    errors.TooLate: 422,
     DataRefused: 422,
     errors.Rejected: 400,
     errors.TryLater: 503,

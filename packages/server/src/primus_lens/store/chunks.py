@@ -6,6 +6,7 @@ packed by pcodec, which gives back every bit: NaN, infinities and -0.0 included.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -114,7 +115,7 @@ def _column(
         return None
     inexact = 0
     if kinds != {float}:
-        inexact = sum(isinstance(value, int) and int(float(value)) != value for value in values)
+        inexact = sum(isinstance(value, int) and not _is_held(value) for value in values)
     at = np.array(places, dtype=np.uint32)
     return Column(
         key,
@@ -129,6 +130,12 @@ def _is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON value
     if isinstance(value, str):
         return value in naming.NUMBERS_AS_TEXT
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_held(value: int) -> bool:
+    """Whether a float64 tells all digits of an integer, or it came from one, as 1e300 did."""
+    nearest = float(value)
+    return int(nearest) == value or Decimal(repr(nearest)) == value
 
 
 def _own_times(

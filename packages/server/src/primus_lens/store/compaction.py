@@ -65,10 +65,14 @@ class RunSource(msgspec.Struct, frozen=True):
 
 
 class _Packed(msgspec.Struct, frozen=True):
-    """A range as bytes. chunks: by key, the parameters of write_chunks from first_step on."""
+    """A range as bytes. chunks: by key, the parameters of write_chunks from first_step on.
+
+    keep_rows: some integers have digits that the chunks do not hold.
+    """
 
     steps: bytes
     times: bytes
+    keep_rows: bool
     chunks: dict[str, tuple[object, ...]]
 
 
@@ -113,15 +117,20 @@ class Compaction:
         return built
 
     async def rebuild(self, workload_uid: str, *, now: float) -> int:
-        """Forget a workload's chunks and make them anew. Returns how many ranges were built."""
+        """Forget a workload's chunks and make them anew. Returns how many ranges were built.
+
+        Ranges whose rows are gone stay as they are, and so does the layout before them.
+        """
         rows = await self._database.fetch(_SQL["runs_of_workload"], workload_uid)
         built = 0
         for row in rows:
             run = RunSource(workload_uid, *row)
             async with self._database.connection() as connection, connection.transaction():
                 await connection.execute(_SQL["lock_run"], *run.key)
-                await connection.execute(_SQL["drop_ranges"], *run.key, 0)
-                await connection.execute(_SQL["seal"], *run.key, -1)
+                kept = await connection.fetchval(_SQL["last_without_rows"], *run.key)
+                await connection.execute(_SQL["mark_all"], *run.key, kept)
+                await connection.execute(_SQL["drop_ranges"], *run.key, kept + 1)
+                await connection.execute(_SQL["seal"], *run.key, kept)
             built += await self.compact(run, now=now)
         return built
 
@@ -190,7 +199,7 @@ class Compaction:
             if not await connection.fetchval(
                 _SQL["finish_range"],
                 *(run.workload_uid, axis_id, span["version"]),
-                *(last_step, len(rows), packed.steps, packed.times),
+                *(last_step, len(rows), packed.steps, packed.times, packed.keep_rows),
             ):
                 return False, None
             await _write(connection, run, axis_id, packed)
@@ -207,7 +216,7 @@ async def _open_ranges(
     held, first_step = 0, None
     newest = await connection.fetch(_SQL["newest_ranges"], *run.key, _MOST_SMALL)
     for each in newest:
-        if held + each["steps_stored"] >= full:
+        if each["rows_dropped"] or held + each["steps_stored"] >= full:
             break
         held, first_step = held + each["steps_stored"], each["first_step"]
     return held, first_step
@@ -230,6 +239,7 @@ def _packed(rows: Sequence[chunks.StoredStep]) -> _Packed:
     return _Packed(
         chunks.pack(axis.steps),
         chunks.pack(axis.times),
+        any(column.inexact for column in columns),
         {column.key: _chunk(axis, column) for column in columns},
     )
 

@@ -11,7 +11,8 @@ import asyncpg
 import msgspec
 
 from primus_lens.model import naming
-from primus_lens.store import statements
+from primus_lens.store import dropped_read, statements
+from primus_lens.store.dropped_read import Told
 
 _SQL = statements.load("points_read.sql")
 _NOT_METRICS = sorted(naming.METADATA_FIELDS)
@@ -87,38 +88,44 @@ def _columns(parts: Sequence[Part]) -> tuple[list[Any], ...]:
 
 async def points(
     connection: asyncpg.Connection, span: Span, names: Sequence[str] | None
-) -> AsyncIterator[asyncpg.Record]:
+) -> AsyncIterator[Told]:
     """The points of a span in order of time, in bounded memory, however many there are.
 
-    names: metrics, or None for all. Yields key, value (JSON text), iteration, data_source,
+    names: metrics, or None for all. Yields key, value (JSON text), iteration, data_source, serial,
     timestamp (ms).
     """
     stored = None if names is None else [naming.stored_name(name) for name in names]
-    async with connection.transaction(readonly=True):
-        async for row in connection.cursor(
-            _SQL["points"],
-            span.workload_uid,
-            span.data_source,
-            stored,
-            span.start_ms,
-            span.end_ms,
-            _NOT_METRICS,
-            prefetch=_PREFETCH,
-        ):
-            yield row
+    bounds = span.start_ms, span.end_ms
+    asked = span.workload_uid, span.data_source, stored, *bounds, _NOT_METRICS
+    unpack = dropped_read.points_of(stored, *bounds)
+    async for row in _whole(connection, span, _SQL["points"], asked, unpack):
+        yield row
 
 
-async def iterations(connection: asyncpg.Connection, span: Span) -> AsyncIterator[asyncpg.Record]:
+async def iterations(connection: asyncpg.Connection, span: Span) -> AsyncIterator[Told]:
     """The steps of a span in order of time: iteration, data_source, target_iteration, timestamp."""
-    async with connection.transaction(readonly=True):
-        async for row in connection.cursor(
-            _SQL["iterations"],
-            span.workload_uid,
-            span.data_source,
-            span.start_ms,
-            span.end_ms,
-            prefetch=_PREFETCH,
-        ):
+    bounds = span.start_ms, span.end_ms
+    asked = span.workload_uid, span.data_source, *bounds
+    unpack = dropped_read.steps_of(*bounds)
+    async for row in _whole(connection, span, _SQL["iterations"], asked, unpack):
+        yield row
+
+
+async def _whole(
+    connection: asyncpg.Connection,
+    span: Span,
+    statement: str,
+    asked: Sequence[Any],
+    unpack: dropped_read.Unpack,
+) -> AsyncIterator[Told]:
+    """What a statement tells of rows, and of ranges that have no rows any more; of one moment."""
+    of_whom = span.workload_uid, span.data_source
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        without_rows = await dropped_read.ranges(connection, *of_whom, span.end_ms)
+        rows = aiter(connection.cursor(statement, *asked, prefetch=_PREFETCH))
+        if without_rows:
+            rows = dropped_read.among(connection, of_whom[0], without_rows, unpack, rows)
+        async for row in rows:
             yield row
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from primus_lens.model import naming
 from primus_lens.model.points import PlacedRow, Row
-from primus_lens.store import pulse, statements
+from primus_lens.store import dropped, pulse, statements
 from primus_lens.store.pulse import is_number
 
 _SQL = statements.load("points_write.sql")
@@ -124,4 +124,6 @@ async def _mark_changed(
     }
     if late:
         fields = zip(*sorted(late), strict=True)
-        await connection.execute(_CHUNKS["mark_changed"], *map(list, fields), now)
+        gone = await connection.fetch(_CHUNKS["mark_changed"], *map(list, fields), now)
+        for row in gone:
+            await dropped.restore(connection, row["workload_uid"], row["axis_id"])

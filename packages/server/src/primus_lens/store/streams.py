@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import asyncpg
+import msgspec
 
 from primus_lens.model.points import RecordRange
 from primus_lens.store import statements
@@ -10,14 +11,27 @@ from primus_lens.store import statements
 _SQL = statements.load("streams.sql")
 
 
+class Stream(msgspec.Struct):
+    """What is known of a stream. accepted: records, as inclusive ranges.
+
+    forgotten_up_to: Unix seconds; it may be a stream that was forgotten then. None: it is not.
+    """
+
+    accepted: list[tuple[int, int]]
+    forgotten_up_to: float | None
+
+
 async def lock(
     connection: asyncpg.Connection, streams: Sequence[str], *, now: float
-) -> dict[str, list[tuple[int, int]]]:
-    """The known records of each stream as inclusive ranges, locked until the transaction ends."""
+) -> dict[str, Stream]:
+    """What is known of each stream, locked until the transaction ends."""
     await connection.execute(_SQL["open_streams"], streams, now)
     rows = await connection.fetch(_SQL["lock_streams"], streams)
     return {
-        row["stream"]: [(part.lower, part.upper - 1) for part in row["accepted"]] for row in rows
+        row["stream"]: Stream(
+            [(part.lower, part.upper - 1) for part in row["accepted"]], row["forgotten_up_to"]
+        )
+        for row in rows
     }
 
 

@@ -25,7 +25,7 @@ FROM run_last WHERE workload_uid = $1 AND data_source = $2 AND serial = $3;
 
 -- name: newest_ranges
 -- The last ranges of a run, newest first.
-SELECT first_step, steps_stored FROM chunk_axis
+SELECT first_step, steps_stored, rows_dropped FROM chunk_axis
 WHERE workload_uid = $1 AND data_source = $2 AND serial = $3
 ORDER BY first_step DESC LIMIT $4;
 
@@ -40,11 +40,23 @@ SELECT count(*) AS steps_stored, max(iteration) AS last_step FROM (
 ) AS paired
 WHERE newer IS NOT NULL;
 
+-- name: last_without_rows
+-- The last step of a run whose row is gone; -1: all are there.
+SELECT coalesce(max(last_step), -1) FROM chunk_axis
+WHERE workload_uid = $1 AND data_source = $2 AND serial = $3 AND rows_dropped;
+
+-- name: mark_all
+-- The ranges of a run are to be built again up to a step, where their rows are there.
+UPDATE chunk_axis SET version = version + 1, changed_at = to_timestamp(0)
+WHERE workload_uid = $1 AND data_source = $2 AND serial = $3 AND last_step <= $4
+  AND NOT rows_dropped;
+
 -- name: drop_ranges
--- Forget the ranges of a run from a step on.
+-- Forget the ranges of a run from a step on; never those that live by their chunks alone.
 WITH dropped AS (
     DELETE FROM chunk_axis
     WHERE workload_uid = $1 AND data_source = $2 AND serial = $3 AND first_step >= $4
+      AND NOT rows_dropped
     RETURNING axis_id
 )
 DELETE FROM metrics_storage WHERE workload_uid = $1 AND axis_id IN (SELECT axis_id FROM dropped);
@@ -62,19 +74,26 @@ UPDATE run_last SET sealed_step = $4
 WHERE workload_uid = $1 AND data_source = $2 AND serial = $3;
 
 -- name: mark_changed
--- The ranges of these steps no longer hold what is stored.
-UPDATE chunk_axis AS marked SET version = marked.version + 1, changed_at = to_timestamp($5)
-WHERE axis_id IN (
-    SELECT found.axis_id
+-- The ranges of these steps no longer hold what is stored. Returns those whose rows are gone, which
+-- have to come back now.
+WITH found AS (
+    SELECT DISTINCT late.workload_uid, found.axis_id, found.rows_dropped
     FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[])
          AS late (workload_uid, data_source, serial, step)
     CROSS JOIN LATERAL (
-        SELECT axis_id FROM chunk_axis AS ranges
+        SELECT axis_id, rows_dropped FROM chunk_axis AS ranges
         WHERE ranges.workload_uid = late.workload_uid AND ranges.data_source = late.data_source
           AND ranges.serial = late.serial AND ranges.first_step <= late.step
         ORDER BY ranges.first_step DESC LIMIT 1
     ) AS found
-) AND workload_uid = ANY($1::text[]);
+), marked AS (
+    UPDATE chunk_axis AS marked
+    SET version = marked.version + 1, changed_at = to_timestamp($5), rows_dropped = false
+    FROM found
+    WHERE marked.workload_uid = found.workload_uid AND marked.axis_id = found.axis_id
+    RETURNING marked.workload_uid, marked.axis_id, found.rows_dropped
+)
+SELECT workload_uid, axis_id FROM marked WHERE rows_dropped ORDER BY workload_uid, axis_id;
 
 -- name: changed_ranges
 -- The ranges of a run whose chunks are not what is stored, untouched since $4.
@@ -85,7 +104,7 @@ ORDER BY first_step;
 
 -- name: range
 -- One range.
-SELECT first_step, last_step, version, built FROM chunk_axis
+SELECT data_source, serial, first_step, last_step, version, built FROM chunk_axis
 WHERE workload_uid = $1 AND axis_id = $2;
 
 -- name: rows_of_range
@@ -113,7 +132,8 @@ SELECT key, series_id FROM series WHERE workload_uid = $1 AND key = ANY($2::text
 
 -- name: finish_range
 -- A range is built, unless a step of it was stored since its version was read.
-UPDATE chunk_axis SET built = version, last_step = $4, steps_stored = $5, steps = $6, times = $7
+UPDATE chunk_axis SET built = version, last_step = $4, steps_stored = $5, steps = $6, times = $7,
+    keep_rows = $8
 WHERE workload_uid = $1 AND axis_id = $2 AND version = $3
 RETURNING axis_id;
 

@@ -37,7 +37,7 @@ GROUP BY metric.key, part.data_source;
 -- The points of a workload in order of time. $2: a source or ''. $3: stored names or NULL for all.
 -- $4, $5: bounds in milliseconds, inclusive, each may be NULL. $6: names that are not metrics.
 SELECT metric.key, metric.value::text AS value, stored.iteration, stored.data_source,
-       round(at.seconds * 1000)::bigint AS timestamp
+       stored.serial, round(at.seconds * 1000)::bigint AS timestamp
 FROM training_performance AS stored
 CROSS JOIN LATERAL jsonb_each(stored.performance - $6::text[]) AS metric
 CROSS JOIN LATERAL (
@@ -54,7 +54,7 @@ ORDER BY timestamp, stored.iteration, stored.serial, metric.key;
 
 -- name: iterations
 -- The steps of a workload in order of time, with their target where the job told one.
-SELECT iteration, data_source, performance ->> 'target_iteration' AS target_iteration,
+SELECT iteration, data_source, serial, performance ->> 'target_iteration' AS target_iteration,
        round(extract(epoch FROM created_at) * 1000)::bigint AS timestamp
 FROM training_performance
 WHERE workload_uid = $1 AND ($2 = '' OR data_source = $2)

@@ -1,12 +1,16 @@
 -- name: open_streams
 -- Make a row for streams seen for the first time.
-INSERT INTO ingest_stream (stream, updated_at)
-SELECT stream, to_timestamp($2) FROM unnest($1::text[]) AS given (stream) ORDER BY stream
+INSERT INTO ingest_stream (stream, updated_at, opened_at)
+SELECT stream, to_timestamp($2), to_timestamp($2) FROM unnest($1::text[]) AS given (stream) ORDER BY stream
 ON CONFLICT DO NOTHING;
 
 -- name: lock_streams
--- Which records are known, locked in one order so that replicas cannot deadlock.
-SELECT stream, accepted FROM ingest_stream WHERE stream = ANY($1::text[]) ORDER BY stream FOR UPDATE;
+-- Which records are known, locked in one order so that replicas cannot deadlock; and of a stream that
+-- was first seen after others were forgotten, up to which Unix second it may be one of those.
+SELECT stream, accepted,
+       (SELECT extract(epoch FROM forgotten_up_to)::float8 FROM stream_horizon
+        WHERE forgotten_up_to < opened_at) AS forgotten_up_to
+FROM ingest_stream WHERE stream = ANY($1::text[]) ORDER BY stream FOR UPDATE;
 
 -- name: mark_records
 -- Remember records as stored.
