@@ -16,7 +16,7 @@ from fastapi import FastAPI
 import primus_lens.model
 from primus_lens import settings
 from primus_lens.model import errors
-from primus_lens.query import curves
+from primus_lens.query import curves, drawing
 from primus_lens.routes import grafana, live, openapi, operations, wandb_v1, workload_metrics
 
 ROOT = Path(__file__).parents[2]
@@ -141,7 +141,9 @@ def test_error_code_is_documented(code):
     assert f"| `{code}` |" in (DOCS / "http-api.md").read_text()
 
 
-@pytest.mark.parametrize("record", [curves.PointRow, curves.Curve], ids=lambda r: r.__name__)
+@pytest.mark.parametrize(
+    "record", [curves.PointRow, drawing.Curve, drawing.Envelope], ids=lambda r: r.__name__
+)
 def test_answered_fields_are_documented(record):
     """Each field of a point and of a curve is explained."""
     text = (DOCS / "http-api.md").read_text()

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from primus_lens.query import cursors, curves, inventory
+from primus_lens.query import cursors, drawing, inventory
 from primus_lens.query.wakings import Wakings
 from primus_lens.store import changes
 from primus_lens.store import inventory as stored
@@ -83,7 +83,7 @@ def _told(points: Sequence[changes.NewPoints]) -> bytes:
             "run_id": each.run_id,
             "step": each.steps,
             "time": each.times,
-            "value": curves.spoken(each.values),
+            "value": drawing.spoken(each.values),
         }
         for each in points
     ]

@@ -12,7 +12,7 @@ import msgspec
 
 from primus_lens.model import errors
 from primus_lens.query import curves, targets, thinning
-from primus_lens.query.curves import Curve
+from primus_lens.query.drawing import Curve
 from primus_lens.store import grafana
 from primus_lens.store.database import Database
 from primus_lens.store.points_read import Span

@@ -18,8 +18,8 @@ from primus_lens.query.fleet_live import FleetTail
 from primus_lens.query.live import Event, tail
 from primus_lens.query.wakings import Wakings
 from primus_lens.routes.access import READMIT
+from primus_lens.routes.parameters import Cluster, Metric
 from primus_lens.routes.planes import Planes
-from primus_lens.routes.workload_metrics import Cluster, Metric
 from primus_lens.store.database import Database
 
 _KEEP_ALIVE_S = 15.0  # proxies close what is silent for a minute

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from primus_lens.model import naming
 from primus_lens.store import changes, chunks, points_read, statements
-from primus_lens.store.points_read import Part, Span
+from primus_lens.store.points_read import LAST_STEP, Part, Span
 
 _SQL = statements.load("chunks.sql")
-_LAST_STEP = 2**63 - 1
 
 RunKey = tuple[str, int]
 """(data_source, serial)"""
@@ -32,7 +31,11 @@ Mark = Hashable
 
 
 class Series(msgspec.Struct, frozen=True):
-    """One series whole: columns of equal length, steps ascending. times: Unix milliseconds."""
+    """One series whole: columns of equal length, steps ascending. times: Unix milliseconds.
+
+    revision: 0 for what is stored; else its points were replaced, and were the so-manieth there.
+    beside: another metric's values of the replaced documents, where asked for.
+    """
 
     metric: str
     data_source: str
@@ -41,6 +44,8 @@ class Series(msgspec.Struct, frozen=True):
     steps: NDArray[np.int64]
     times: NDArray[np.int64]
     values: NDArray[np.float64]
+    revision: int = 0
+    beside: NDArray[np.float64] | None = None
 
 
 class _Layout(msgspec.Struct, frozen=True):
@@ -63,6 +68,7 @@ class StoredSeries(msgspec.Struct, frozen=True):
     chunks: Sequence[asyncpg.Record]
     rows: Sequence[asyncpg.Record]
     seen: dict[changes.RunKey, int]
+    replaced: Sequence[asyncpg.Record] = ()
 
     def unpacked(self) -> Iterator[Series]:
         """The series by key, source and run; those of the same steps and times share the arrays.
@@ -89,6 +95,21 @@ class StoredSeries(msgspec.Struct, frozen=True):
                     times=times,
                     values=chunks.joined([piece.values for piece in of_series]),
                 )
+
+    def unpacked_replaced(self) -> Iterator[Series]:
+        """The replaced points by key, source, run and revision."""
+        for row in self.replaced:
+            yield Series(
+                metric=naming.metric_name(row["key"]),
+                data_source=row["data_source"],
+                serial=row["serial"],
+                run_id=self.layout.run_ids[row["data_source"], row["serial"]],
+                steps=np.array(row["steps"], dtype=np.int64),
+                times=np.array(row["times"], dtype=np.int64),
+                values=np.array(row["values"], dtype=np.float64),
+                revision=row["revision"],
+                beside=np.array(row["beside"], dtype=np.float64),  # None becomes NaN
+            )
 
 
 class _Piece(msgspec.Struct, frozen=True):
@@ -150,8 +171,18 @@ class _Place(msgspec.Struct, frozen=True):
     asked: NDArray[np.bool_] | None
 
 
-async def series(connection: asyncpg.Connection, span: Span, names: Sequence[str]) -> StoredSeries:
-    """The asked metrics of a workload."""
+async def series(
+    connection: asyncpg.Connection,
+    span: Span,
+    names: Sequence[str],
+    *,
+    replaced: bool = False,
+    beside: str | None = None,
+) -> StoredSeries:
+    """The asked metrics of a workload.
+
+    replaced: also what was overwritten, with the values of the metric `beside`.
+    """
     keys = list(dict.fromkeys(naming.stored_name(name) for name in names))
     async with _snapshot(connection):
         layout = await _layout(connection, span)
@@ -160,7 +191,12 @@ async def series(connection: asyncpg.Connection, span: Span, names: Sequence[str
         axes = await connection.fetch(_SQL["axes"], *asked)
         rows = await points_read.series(connection, span, keys, layout.parts)
         seen = await changes.seen_now(connection, span.workload_uid)
-    return StoredSeries(span, layout, axes, packed, rows, seen)
+        old: Sequence[asyncpg.Record] = ()
+        if replaced:
+            serials = sorted({serial for _, serial in layout.run_ids})
+            key = None if beside is None else naming.stored_name(beside)
+            old = await points_read.replaced(connection, span, serials, keys, beside=key)
+    return StoredSeries(span, layout, axes, packed, rows, seen, old)
 
 
 async def sources(connection: asyncpg.Connection, workload_uid: str) -> list[tuple[str, int]]:
@@ -199,15 +235,17 @@ async def _snapshot(connection: asyncpg.Connection) -> AsyncIterator[None]:
 async def _layout(connection: asyncpg.Connection, span: Span) -> _Layout:
     """Where the steps of a span stand."""
     first = 0 if span.from_step is None else span.from_step
-    last = _LAST_STEP if span.to_step is None else span.to_step
+    last = LAST_STEP if span.to_step is None else span.to_step
     layout = _Layout({}, {}, [])
     ranges = await connection.fetch(_SQL["ranges"], span.workload_uid, span.data_source)
     for row in ranges:
+        if span.runs and not {str(row["serial"]), row["run_id"]}.intersection(span.runs):
+            continue
         run = row["data_source"], row["serial"]
         places = []
         if run not in layout.run_ids:
             layout.run_ids[run] = row["run_id"]
-            places.append((row["sealed_step"] + 1, _LAST_STEP))
+            places.append((row["sealed_step"] + 1, LAST_STEP))
         if row["built"]:
             if row["first_step"] <= last and row["last_step"] >= first:
                 layout.built[row["axis_id"]] = Part(*run, row["first_step"], row["last_step"])

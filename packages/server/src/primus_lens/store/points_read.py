@@ -16,14 +16,16 @@ from primus_lens.store.dropped_read import Told
 
 _SQL = statements.load("points_read.sql")
 _NOT_METRICS = sorted(naming.METADATA_FIELDS)
+LAST_STEP = 2**63 - 1
 _PREFETCH = 5_000  # rows of a cursor: about a megabyte
 
 
 class Span(msgspec.Struct, frozen=True):
     """Which points are asked for.
 
-    data_source: "" means every source. start_ms, end_ms: Unix milliseconds. from_step, to_step:
-    for series only. Every bound is included and may be left out.
+    data_source: "" means every source. start_ms, end_ms: Unix milliseconds. from_step, to_step,
+    runs: for series only. Every bound is included and may be left out. runs: by serial or run_id,
+    none means all.
     """
 
     workload_uid: str
@@ -32,6 +34,7 @@ class Span(msgspec.Struct, frozen=True):
     end_ms: int | None = None
     from_step: int | None = None
     to_step: int | None = None
+    runs: tuple[str, ...] = ()
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -143,5 +146,28 @@ async def series(
         keys,
         span.start_ms,
         span.end_ms,
+    )
+    return rows
+
+
+async def replaced(
+    connection: asyncpg.Connection,
+    span: Span,
+    serials: Sequence[int],
+    keys: Sequence[str],
+    *,
+    beside: str | None,
+) -> list[asyncpg.Record]:
+    """What overwritten steps had before, as columns, one record a series and revision.
+
+    keys: stored names. beside: a stored name whose values of the same documents are told, too.
+    Returns key, data_source, serial, revision, steps, times (ms), values, beside.
+    """
+    rows: list[asyncpg.Record] = await connection.fetch(
+        _SQL["replaced"],
+        *(span.workload_uid, span.data_source, serials),
+        0 if span.from_step is None else span.from_step,
+        LAST_STEP if span.to_step is None else span.to_step,
+        *(keys, span.start_ms, span.end_ms, beside),
     )
     return rows

@@ -88,3 +88,42 @@ WHERE (jsonb_typeof(stored.performance -> metric.key) = 'number'
   AND ($7::bigint IS NULL OR at.milliseconds >= $7)
   AND ($8::bigint IS NULL OR at.milliseconds <= $8)
 GROUP BY part.data_source, part.serial, part.first_step, metric.key;
+
+-- name: replaced
+-- The values that steps of a workload had before they were overwritten, as columns, one row a series and
+-- revision: 1 is the first value that was replaced at a step. $2: a source or ''. $3: serials. $4, $5:
+-- steps. $6: stored names. $7, $8: bounds in milliseconds, inclusive, each may be NULL. $9: a stored name
+-- whose value beside them is told, too, or NULL.
+SELECT key, data_source, serial, revision::int,
+       array_agg(iteration ORDER BY iteration) AS steps,
+       array_agg(milliseconds ORDER BY iteration) AS times,
+       array_agg(value ORDER BY iteration) AS values,
+       array_agg(beside ORDER BY iteration) AS beside
+FROM (
+    SELECT key, data_source, serial, iteration, milliseconds, beside, (value #>> '{}')::float8 AS value,
+           row_number() OVER (PARTITION BY data_source, serial, iteration, key ORDER BY place)
+               AS revision
+    FROM (
+        SELECT metric.key, data_source, serial, iteration, place, old.doc -> metric.key AS value,
+               lead(old.doc -> metric.key, 1, stored.performance -> metric.key) OVER
+                   (PARTITION BY data_source, serial, iteration, metric.key ORDER BY place) AS next,
+               round(extract(epoch FROM (old.doc ->> 'updated_at')::timestamptz) * 1000)::bigint
+                   AS milliseconds,
+               CASE WHEN jsonb_typeof(old.doc -> $9) = 'number'
+                      OR old.doc -> $9 IN ('"NaN"', '"Infinity"', '"-Infinity"', '"-0.0"')
+                    THEN (old.doc ->> $9)::float8 END AS beside
+        FROM training_performance AS stored
+        CROSS JOIN LATERAL jsonb_array_elements(stored.performance -> 'history')
+            WITH ORDINALITY AS old (doc, place)
+        CROSS JOIN LATERAL unnest($6::text[]) AS metric (key)
+        WHERE stored.workload_uid = $1 AND stored.replaced
+          AND ($2 = '' OR stored.data_source = $2) AND stored.serial = ANY($3::int[])
+          AND stored.iteration BETWEEN $4 AND $5
+    ) AS told
+    WHERE value IS DISTINCT FROM next
+      AND (jsonb_typeof(value) = 'number'
+           OR value IN ('"NaN"', '"Infinity"', '"-Infinity"', '"-0.0"'))
+) AS replaced
+WHERE ($7::bigint IS NULL OR milliseconds >= $7) AND ($8::bigint IS NULL OR milliseconds <= $8)
+GROUP BY key, data_source, serial, revision
+ORDER BY key, data_source, serial, revision;
