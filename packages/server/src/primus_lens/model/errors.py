@@ -21,6 +21,7 @@ LensError
 │  ├─ IntakeFull       too much is waiting to be stored
 │  ├─ TookTooLong      a statement was cancelled at its time limit
 │  └─ StoreUnavailable PostgreSQL cannot be reached just now
+├─ NotInstalled        an optional library of the server is missing
 └─ Defect              our bug: logged with its traceback
 """
 
@@ -187,6 +188,12 @@ class StoreUnavailable(TryLater):
     """PostgreSQL cannot be reached or is starting; nothing was stored."""
 
     code = "store_unavailable"
+
+
+class NotInstalled(LensError):
+    """What was asked for needs a library that this server does not have."""
+
+    code = "not_installed"
 
 
 class Defect(LensError):

@@ -5,17 +5,19 @@ draws through drawing.
 """
 
 import asyncio
+import base64
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 
 import msgspec
 
-from primus_lens.model import naming
+from primus_lens.model import errors, naming
 from primus_lens.query import cursors, drawing
 from primus_lens.query.drawing import Curve, View
 from primus_lens.store import chunk_read, inventory, points_read
 from primus_lens.store.database import Database
-from primus_lens.store.points_read import Span
+from primus_lens.store.points_read import Place, Span
 
 _LONGEST_FLOAT = 24  # characters of a float64's shortest decimal form
 
@@ -66,19 +68,60 @@ async def available(
     ]
 
 
-async def rows(
-    database: Database, span: Span, names: Sequence[str] | None
-) -> AsyncIterator[PointRow]:
-    """The points of a span, in order of time over all metrics."""
+class Page:
+    """A page of points.
+
+    limit: None for all. after: the `next` of the page before, "" for the first. next: what to ask
+    the next page with, once this one is read; "" when there is none.
+    """
+
+    def __init__(self, limit: int | None = None, after: str = "") -> None:
+        self.limit = limit
+        self.next = ""
+        self.after = _place(after) if after else None
+
+
+_PLACE = msgspec.json.Decoder(Place)
+
+
+def _place(told: str) -> Place:
+    try:
+        place: Place = _PLACE.decode(base64.urlsafe_b64decode(told))
+    except ValueError as error:
+        raise errors.BadQuery.of("after", told, "the `next` of an answer") from error
+    return place
+
+
+async def counts(database: Database, span: Span) -> dict[str, int]:
+    """How many points each metric of a workload and source has, by name."""
     async with database.connection() as connection:
-        async for row in points_read.points(connection, span, names):
-            yield PointRow(
-                naming.metric_name(row["key"]),
-                msgspec.Raw(_told(row["value"])),
-                row["timestamp"],
-                row["iteration"],
-                row["data_source"],
-            )
+        found = await chunk_read.available(connection, span.workload_uid, span.data_source)
+    return {name: count for name, _, count in found}
+
+
+async def rows(
+    database: Database, span: Span, names: Sequence[str] | None, page: Page | None = None
+) -> AsyncIterator[PointRow]:
+    """The points of a span, in order of time over all metrics; a page of them if asked."""
+    page = page or Page()
+    told = 0
+    async with database.connection() as connection:
+        points = points_read.points(connection, span, names, after=page.after)
+        async with contextlib.aclosing(points):
+            async for row in points:
+                if told == page.limit:
+                    return
+                told += 1
+                if told == page.limit:
+                    place = row["timestamp"], row["iteration"], row["serial"], row["key"]
+                    page.next = base64.urlsafe_b64encode(msgspec.json.encode(place)).decode()
+                yield PointRow(
+                    naming.metric_name(row["key"]),
+                    msgspec.Raw(_told(row["value"])),
+                    row["timestamp"],
+                    row["iteration"],
+                    row["data_source"],
+                )
 
 
 def _told(stored: str) -> str:

@@ -7,7 +7,7 @@ import msgspec
 from fastapi import Request, Response
 from starlette.responses import StreamingResponse
 
-from primus_lens.query.curves import PointRow
+from primus_lens.query.curves import Page, PointRow
 from primus_lens.store.points_read import Span
 
 REVALIDATE = {"Cache-Control": "no-cache"}
@@ -35,22 +35,29 @@ def tagged(request: Request, document: object, etag: str = "") -> Response:
     return known(request, etag) or Response(body, headers=headers, media_type="application/json")
 
 
-async def streamed(span: Span, rows: AsyncIterator[PointRow], etag: str) -> Response:
+async def streamed(
+    span: Span, rows: AsyncIterator[PointRow], etag: str, page: Page | None = None
+) -> Response:
     """The specification's envelope around rows of any number, in bounded memory.
+
+    page: of the rows; where it has a limit the answer tells its `next`.
 
     The first rows are read before the status is sent, so that a failing database is still a 503.
     """
     chunks = _chunks(rows)
     first = await anext(chunks, None)
     return StreamingResponse(
-        _enveloped(span, first, chunks),
+        _enveloped(span, first, chunks, page or Page()),
         media_type="application/json",
         headers={"ETag": etag, **REVALIDATE},
     )
 
 
 async def _enveloped(
-    span: Span, chunk: Sequence[PointRow] | None, more: AsyncIterator[Sequence[PointRow]]
+    span: Span,
+    chunk: Sequence[PointRow] | None,
+    more: AsyncIterator[Sequence[PointRow]],
+    page: Page,
 ) -> AsyncIterator[bytes]:
     workload_uid, data_source = map(msgspec.json.encode, (span.workload_uid, span.data_source))
     yield b'{"workload_uid":%b,"data_source":%b,"data":[' % (workload_uid, data_source)
@@ -59,7 +66,8 @@ async def _enveloped(
         yield (b"," if count else b"") + msgspec.json.encode(chunk)[1:-1]
         count += len(chunk)
         chunk = await anext(more, None)
-    yield b'],"total_count":%d}' % count
+    following = b"" if page.limit is None else b',"next":%b' % msgspec.json.encode(page.next)
+    yield b'],"total_count":%d%b}' % (count, following)
 
 
 async def _chunks(rows: AsyncIterator[PointRow]) -> AsyncIterator[Sequence[PointRow]]:

@@ -57,6 +57,15 @@ class Drawn:
         if self.view.metric is not None:
             self.view = msgspec.structs.replace(self.view, low=from_x, high=to_x)
 
+    def of_curves_alone(self) -> dict[str, object]:
+        """What a file of all points cannot be asked for, by parameter."""
+        return {
+            "max_points": self.view.most,
+            "x": self.view.metric,
+            "replaced": self.view.replaced,
+            "envelope": self.view.envelope,
+        }
+
     def zoomed(self, span: Span) -> Span:
         """The part of a span between the two places on the x axis."""
         low = None if self._low is None else _whole(math.ceil, self._low)

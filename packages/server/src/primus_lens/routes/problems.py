@@ -28,6 +28,7 @@ _STATUS: dict[type[errors.LensError], int] = {
     errors.TooLate: 422,
     DataRefused: 422,
     errors.Rejected: 400,
+    errors.NotInstalled: 501,
     errors.TryLater: 503,
     errors.LensError: 500,
 }

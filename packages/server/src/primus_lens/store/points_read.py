@@ -4,7 +4,8 @@ In order of time for query/curves and query/progress; for chunk_read, the parts 
 no chunk holds.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 import asyncpg
@@ -35,6 +36,10 @@ class Span(msgspec.Struct, frozen=True):
     from_step: int | None = None
     to_step: int | None = None
     runs: tuple[str, ...] = ()
+
+
+Place = tuple[int, int, int, str]
+"""Where a point stands among all of a workload: timestamp (ms), step, serial, stored name"""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -89,20 +94,44 @@ def _columns(parts: Sequence[Part]) -> tuple[list[Any], ...]:
     )
 
 
+async def _serials(connection: asyncpg.Connection, span: Span) -> list[int] | None:
+    """The serials of the runs a span names; None where it names none."""
+    if not span.runs:
+        return None
+    rows = await connection.fetch(_SQL["serials"], span.workload_uid, span.runs)
+    return [row["serial"] for row in rows]
+
+
 async def points(
-    connection: asyncpg.Connection, span: Span, names: Sequence[str] | None
-) -> AsyncIterator[Told]:
+    connection: asyncpg.Connection,
+    span: Span,
+    names: Sequence[str] | None,
+    *,
+    after: Place | None = None,
+) -> AsyncGenerator[Told, None]:
     """The points of a span in order of time, in bounded memory, however many there are.
 
-    names: metrics, or None for all. Yields key, value (JSON text), iteration, data_source, serial,
-    timestamp (ms).
+    names: metrics, or None for all. after: only what comes behind this place. Yields key, value
+    (JSON text), iteration, data_source, serial, timestamp (ms).
     """
+    runs = await _serials(connection, span)
     stored = None if names is None else [naming.stored_name(name) for name in names]
-    bounds = span.start_ms, span.end_ms
+    start_ms = span.start_ms if after is None else max(after[0], span.start_ms or after[0])
+    bounds = start_ms, span.end_ms
     asked = span.workload_uid, span.data_source, stored, *bounds, _NOT_METRICS
     unpack = dropped_read.points_of(stored, *bounds)
-    async for row in _whole(connection, span, _SQL["points"], asked, unpack):
-        yield row
+    behind = after is None
+    whole = _whole(connection, span, _SQL["points"], asked, unpack)
+    async with contextlib.aclosing(whole):  # a reader of a page leaves before the end
+        async for row in whole:
+            if not behind and after is not None:
+                here = row["timestamp"], row["iteration"], row["serial"]
+                behind = here > after[:3]
+                if not behind:  # names of one step are in PostgreSQL's order: not compared
+                    behind = (*here, row["key"]) == after
+                    continue
+            if runs is None or row["serial"] in runs:
+                yield row
 
 
 async def iterations(connection: asyncpg.Connection, span: Span) -> AsyncIterator[Told]:
@@ -120,7 +149,7 @@ async def _whole(
     statement: str,
     asked: Sequence[Any],
     unpack: dropped_read.Unpack,
-) -> AsyncIterator[Told]:
+) -> AsyncGenerator[Told, None]:
     """What a statement tells of rows, and of ranges that have no rows any more; of one moment."""
     of_whom = span.workload_uid, span.data_source
     async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -171,3 +200,36 @@ async def replaced(
         *(keys, span.start_ms, span.end_ms, beside),
     )
     return rows
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """A place after which a run may be cut.
+
+    last_step: None at its end. steps: how many there are since the cut before.
+    """
+
+    data_source: str
+    serial: int
+    run_id: str
+    last_step: int | None
+    steps: int
+
+
+async def cuts(connection: asyncpg.Connection, span: Span) -> list[Cut]:
+    """The places where the asked runs may be cut, in order, each run's end last."""
+    rows = await connection.fetch(_SQL["cuts"], span.workload_uid, span.data_source)
+    return [
+        Cut(**row)
+        for row in rows
+        if not span.runs or {str(row["serial"]), row["run_id"]}.intersection(span.runs)
+    ]
+
+
+async def exact(
+    connection: asyncpg.Connection, workload_uid: str, part: Part, key: str, steps: Sequence[int]
+) -> dict[int, str]:
+    """The stored text of a metric's values at some steps of a part. key: a stored name."""
+    rows = await connection.fetch(
+        _SQL["exact"], workload_uid, part.data_source, part.serial, key, steps
+    )
+    return {row["iteration"]: row["value"] for row in rows}

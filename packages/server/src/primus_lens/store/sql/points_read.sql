@@ -52,6 +52,11 @@ WHERE stored.workload_uid = $1 AND ($2 = '' OR stored.data_source = $2)
   AND ($5::bigint IS NULL OR round(at.seconds * 1000) <= $5)
 ORDER BY timestamp, stored.iteration, stored.serial, metric.key;
 
+-- name: serials
+-- The serials of runs of a workload that are named by serial or by run_id.
+SELECT serial FROM training_run
+WHERE workload_uid = $1 AND (serial::text = ANY($2::text[]) OR run_id = ANY($2::text[]));
+
 -- name: iterations
 -- The steps of a workload in order of time, with their target where the job told one.
 SELECT iteration, data_source, serial, performance ->> 'target_iteration' AS target_iteration,
@@ -127,3 +132,30 @@ FROM (
 WHERE ($7::bigint IS NULL OR milliseconds >= $7) AND ($8::bigint IS NULL OR milliseconds <= $8)
 GROUP BY key, data_source, serial, revision
 ORDER BY key, data_source, serial, revision;
+
+-- name: cuts
+-- Where the runs of a workload may be cut: after which steps, and how many are stored since the cut
+-- before. Ranges of chunks, and beyond them every thousandth row.
+SELECT data_source, serial, run_id, last_step, steps FROM (
+    SELECT data_source, serial, last_step, steps_stored AS steps
+    FROM chunk_axis WHERE workload_uid = $1
+    UNION ALL
+    SELECT data_source, serial, iteration, 1000 FROM (
+        SELECT stored.data_source, stored.serial, stored.iteration,
+               row_number() OVER (PARTITION BY stored.data_source, stored.serial
+                                  ORDER BY stored.iteration) AS place
+        FROM training_performance AS stored
+        JOIN run_last USING (workload_uid, serial, data_source)
+        WHERE workload_uid = $1 AND stored.iteration > run_last.sealed_step
+    ) AS numbered WHERE place % 1000 = 0
+    UNION ALL
+    SELECT data_source, serial, NULL, 0 FROM run_last WHERE workload_uid = $1
+) AS cut
+JOIN training_run USING (serial)
+WHERE workload_uid = $1 AND ($2 = '' OR data_source = $2)
+ORDER BY data_source, serial, last_step NULLS LAST;
+
+-- name: exact
+-- One metric of a run at some steps, digit for digit. $4: the stored name.
+SELECT iteration, performance ->> $4 AS value FROM training_performance
+WHERE workload_uid = $1 AND data_source = $2 AND serial = $3 AND iteration = ANY($5::bigint[]);
