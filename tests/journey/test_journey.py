@@ -164,3 +164,35 @@ def test_server_may_go_and_come_back(make_server, workload, tmp_path, number):
     drain = [sys.executable, "-m", "primus_lens_wandb_exporter", "drain"]
     subprocess.run(drain, env=environment(server, workload, tmp_path), check=True)
     assert server.points(workload) == {("loss", step): 1 / (step + 1) for step in range(400)}
+
+
+TOLD = """
+import os, sys, wandb
+run = wandb.init(project="p", id=sys.argv[1], group="g", job_type="train", tags=["a"])
+run.define_metric("val/*", step_metric="epoch", hidden=True)
+run.log({"epoch": 1, "val/loss": 0.5})
+run.summary["best"] = 0.25
+if sys.argv[1] == "killed":
+    os.kill(os.getpid(), 9)
+run.finish(exit_code=3 if sys.argv[1] == "bad" else 0)
+"""
+
+
+def test_the_server_knows_what_became_of_a_run(server, workload, tmp_path):
+    """Finished, failed with its exit code, or crashed; what wandb was told of the run beside it."""
+    environ = environment(server, workload, tmp_path)
+    for run_id in ("killed", "good", "bad"):
+        command = [sys.executable, "-c", TOLD, run_id]
+        done = subprocess.run(command, env=environ, check=False, capture_output=True)
+        assert b"Traceback" not in done.stderr, done.stderr
+    drain = [sys.executable, "-m", "primus_lens_wandb_exporter", "drain"]
+    subprocess.run(drain, env=environ, check=True, capture_output=True)
+    runs = {run["run_id"]: run for run in server.get(f"/workloads/{workload}").json()["runs"]}
+    states = {name: (run["state"], run["exit_code"]) for name, run in runs.items()}
+    assert states == {"good": ("finished", 0), "bad": ("failed", 3), "killed": ("crashed", None)}
+    for run in runs.values():
+        assert (run["group"], run["job_type"], run["tags"]) == ("g", "train", ["a"])
+        assert run["definitions"]["val/*"]["step_metric"] == "epoch"
+        assert run["definitions"]["val/*"]["hidden"] is True
+        assert curves(server, workload, run["run_id"]) == {0: {"epoch": 1.0, "val/loss": 0.5}}
+    assert runs["good"]["summary"] == {"best": 0.25}
