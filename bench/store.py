@@ -7,18 +7,22 @@ A B A B; absolute figures of a shared machine mean little. Reads include a tail 
 """
 
 import argparse
+import asyncio
+import contextlib
+import multiprocessing
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
 import uvloop
 
 from primus_lens.model.points import PlacedRow, Row, RunId, Sender, WorkloadUid
-from primus_lens.query import curves
+from primus_lens.query import curves, fleet
 from primus_lens.store import points_write, runs
 from primus_lens.store.compaction import Compaction, RunSource
 from primus_lens.store.database import Database
@@ -123,8 +127,13 @@ class Table:
         print(LINE.format("", "measured", "target", ""))
         self.missed = 0
 
-    def line(self, what: str, figure: float, target: float, *, at_least: bool = False) -> None:
-        """One figure; it is missed when it is beyond its target."""
+    def line(
+        self, what: str, figure: float, target: float | None, *, at_least: bool = False
+    ) -> None:
+        """One figure; it is missed when it is beyond its target. Without one it is told."""
+        if target is None:
+            print(LINE.format(what, f"{figure:.2f}", "", ""))
+            return
         good = figure >= target if at_least else figure <= target
         self.missed += not good
         sign = ">=" if at_least else "<="
@@ -168,18 +177,86 @@ async def reads(database: Database, table: Table, *, scale: float) -> None:
     await database.fetch("VACUUM ANALYZE")
     names = [f"train/metric_{n}" for n in range(METRICS)]
 
-    def thinned(workload: str, asked: list[str], most: int) -> Callable[[], Awaitable[object]]:
-        span = Span(workload)
-        return lambda: curves.columns(database, span, asked, axis="step", most=most)
-
     for what, ask, target in (
-        ("1M points to 1,000, ms", thinned("long", names[:1], 1_000), 40),
-        ("50 x 100k points to 500 each, ms", thinned("wide", names, 500), 60),
+        ("1M points to 1,000, ms", lambda: thinned(database, "long", names[:1], 1_000), 40),
+        ("50 x 100k points to 500 each, ms", lambda: thinned(database, "wide", names, 500), 60),
         ("counts of 50 x 100k points, ms", lambda: curves.available(database, "wide", ""), 5),
         ("counts of 1M points, ms", lambda: curves.available(database, "long", ""), 5),
         ("steps by source, ms", lambda: curves.sources(database, "wide"), 5),
     ):
         table.line(what, await median_ms(ask), target)
+    with beside_ingest(database.dsn):
+        for what, workload, asked, most in (
+            ("1M points to 1,000 beside ingest, ms", "long", names[:1], 1_000),
+            ("50 x 100k points to 500 beside ingest, ms", "wide", names, 500),
+        ):
+            taken = await median_ms(lambda w=workload, a=asked, m=most: thinned(database, w, a, m))
+            table.line(what, taken, None)
+
+
+def ingest_for_ever(dsn: str, begun: Event) -> None:
+    """Another run reports without a pause, in a process of its own."""
+
+    async def go_on() -> None:
+        database = Database(dsn, pool_size=1)
+        await database.open(migrate=False)
+        rows = run_of("beside", 20_000, METRICS)
+        while True:
+            await merged(database, rows[:GROUP_STEPS], group_steps=GROUP_STEPS)
+            begun.set()
+            await merged(database, rows, group_steps=GROUP_STEPS)
+
+    asyncio.run(go_on())
+
+
+@contextlib.contextmanager
+def beside_ingest(dsn: str) -> Iterator[None]:
+    """While somebody else reports at full speed."""
+    context = multiprocessing.get_context("spawn")
+    begun = context.Event()
+    writer = context.Process(target=ingest_for_ever, args=(dsn, begun))
+    writer.start()
+    try:
+        begun.wait()
+        yield
+    finally:
+        writer.kill()
+        writer.join()
+
+
+async def fleet_of(database: Database, first: int, last: int) -> None:
+    """So many workloads, each with a run of a few steps at 50 metrics."""
+    for n in range(first, last):
+        await merged(database, run_of(f"fleet-{n}", 4, METRICS), group_steps=4)
+    await database.fetch("VACUUM ANALYZE run_last, training_run")
+
+
+async def growth(database: Database, table: Table, *, scale: float) -> None:
+    """What a question costs as runs, metrics and steps grow; three sizes each."""
+
+    async def listed() -> None:
+        await fleet.workloads(database, fleet.Asked(), now=time.time())
+
+    for before, workloads in ((0, 10), (10, 100), (100, 1_000)):
+        await fleet_of(database, before, workloads)
+        target = 20 if workloads == 1_000 else None
+        table.line(f"fleet of {workloads:,}, ms", await median_ms(listed), target)
+    for metrics in (5, 50, 500):
+        uid = f"metrics-{metrics}"
+        await stored(database, run_of(uid, 2_000, metrics), group_steps=200)
+        names = [f"train/metric_{n}" for n in range(metrics)]
+        taken = await median_ms(lambda uid=uid, names=names: thinned(database, uid, names, 500))
+        table.line(f"{metrics} metrics x 2,000 points to 500 each, ms", taken, None)
+    for steps in (10_000, 100_000):
+        uid = f"steps-{steps}"
+        await stored(database, run_of(uid, round(steps * scale), 1), group_steps=10_000)
+        taken = await median_ms(lambda uid=uid: thinned(database, uid, ["train/metric_0"], 1_000))
+        table.line(f"{steps:,} points to 1,000, ms", taken, None)
+
+
+async def thinned(database: Database, workload: str, names: list[str], most: int) -> object:
+    """A chart's answer."""
+    return await curves.columns(database, Span(workload), names, axis="step", most=most)
 
 
 async def measure(folder: Path, *, rounds: int, scale: float) -> int:
@@ -191,6 +268,7 @@ async def measure(folder: Path, *, rounds: int, scale: float) -> int:
         table = Table()
         await ingest(database, table, rounds=rounds, steps=round(10_000 * scale))
         await reads(database, table, scale=scale)
+        await growth(database, table, scale=scale)
     finally:
         await database.close()
         await postgres.stop()

@@ -118,7 +118,9 @@ async def _tokens(
 
 
 @contextlib.asynccontextmanager
-async def database_for_command(settings: DatabaseSettings) -> AsyncIterator[Database]:
+async def database_for_command(
+    settings: DatabaseSettings, *, migrate: bool = True
+) -> AsyncIterator[Database]:
     """The configured database, beside a server that runs or without one.
 
     An embedded PostgreSQL that a server runs is used through its socket; else it is started for
@@ -129,7 +131,7 @@ async def database_for_command(settings: DatabaseSettings) -> AsyncIterator[Data
             dsn = await _postgres(settings, stack)
         except embedded_directory.DirectoryInUse:
             dsn = await _dsn_of_running(data_directory(settings).expanduser().resolve())
-        yield await _database(dsn, stack, pool_size=1)
+        yield await _database(dsn, stack, pool_size=2, migrate=migrate)
 
 
 async def _dsn_of_running(root: Path) -> str:

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 import primus_lens
 from primus_lens import (
     assembly,
+    cli_db,
     cli_grafana,
     cli_import,
     cli_local,
@@ -45,19 +46,14 @@ def main() -> None:
     """Primus Lens: what every training job of a fleet logs to Weights & Biases."""
 
 
-for group in (cli_token.token, cli_workload.pods, cli_workload.workload):
+for group in (cli_db.db, cli_token.token, cli_workload.pods, cli_workload.workload):
     main.add_command(group)
 for command in (cli_read.runs, cli_read.curve, cli_read.export, cli_read.tail):
     main.add_command(command)
 main.add_command(cli_import.import_runs)
 
 
-@main.group()
-def db() -> None:
-    """Work on the configured database."""
-
-
-db.add_command(cli_grafana.grafana_role)
+cli_db.db.add_command(cli_grafana.grafana_role)
 
 
 @main.command()

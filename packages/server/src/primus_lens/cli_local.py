@@ -53,12 +53,14 @@ def done_on(
     config: Path | None,
     data_dir: str | None,
     work: Callable[[Database], Awaitable[T]],
+    *,
+    migrate: bool = True,
 ) -> T:
-    """What some work on the configured database returns."""
+    """What some work on the configured database returns. migrate: bring its tables up before."""
     chosen = database_settings(config, data_dir)
 
     async def done() -> T:
-        async with assembly.database_for_command(chosen) as database:
+        async with assembly.database_for_command(chosen, migrate=migrate) as database:
             return await work(database)
 
     logs.configure("warn")

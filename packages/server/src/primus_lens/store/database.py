@@ -57,10 +57,13 @@ async def savepoint(connection: asyncpg.Connection) -> AsyncIterator[None]:
 
 
 class Database:
-    """A pool of connections to one PostgreSQL, opened late and kept through its restarts."""
+    """A pool of connections to one PostgreSQL, opened late and kept through its restarts.
+
+    dsn: where it is, its password included.
+    """
 
     def __init__(self, dsn: str, *, pool_size: int = 8) -> None:
-        self._dsn = dsn
+        self.dsn = dsn
         self._pool_size = pool_size
         self._pool: asyncpg.Pool | None = None
 
@@ -73,7 +76,7 @@ class Database:
         while True:
             try:
                 self._pool = await asyncpg.create_pool(
-                    self._dsn,
+                    self.dsn,
                     min_size=1,
                     max_size=self._pool_size,
                     command_timeout=60,
@@ -136,7 +139,7 @@ class Database:
         """
         lost = asyncio.Event()
         try:
-            connection = await asyncpg.connect(self._dsn, timeout=10, server_settings=_SESSION)
+            connection = await asyncpg.connect(self.dsn, timeout=10, server_settings=_SESSION)
         except (*_UNREACHABLE, asyncpg.PostgresError) as error:
             raise errors.StoreUnavailable(f"the database cannot be reached: {error}") from error
         try:

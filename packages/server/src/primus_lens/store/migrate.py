@@ -13,10 +13,11 @@ from primus_lens.store import statements
 log = logging.getLogger(__name__)
 
 _SQL = statements.load("migrations.sql")
+_DISTRIBUTION = statements.load("distribution.sql")
 
 
 async def migrate(connection: asyncpg.Connection) -> list[str]:
-    """Bring the database up to this version's tables.
+    """Bring the database up to this version's tables; on a Citus coordinator, spread them.
 
     Returns the names of the migrations applied now. Raises ConfigError when the database was made
     by a newer version, or a migration it once ran has since been altered.
@@ -34,6 +35,7 @@ async def migrate(connection: asyncpg.Connection) -> list[str]:
             await connection.execute(files[name].read_text())
             await connection.execute(_SQL["note_applied"], name, _checksum(files[name]))
             log.info("migration applied", extra={"migration": name})
+        await connection.execute(_DISTRIBUTION["distribute"])
     return fresh
 
 

@@ -25,7 +25,7 @@ FROM chunk_axis WHERE workload_uid = $1 AND axis_id = $2 FOR UPDATE;
 
 -- name: chunks_of_range
 -- The chunks of a range by the names of their series.
-SELECT series.key, chunk.numbers, chunk.positions, chunk.times
+SELECT series.key, chunk.n, chunk.numbers, chunk.positions, chunk.times
 FROM metrics_storage AS chunk JOIN series USING (workload_uid, series_id)
 WHERE workload_uid = $1 AND axis_id = $2
 ORDER BY series.key;
