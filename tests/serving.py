@@ -18,6 +18,7 @@ import asyncpg
 import httpx
 import pytest
 
+from primus_lens.store import embedded_directory
 from primus_lens.store.database import Database
 
 T = TypeVar("T")
@@ -88,6 +89,35 @@ class Server:
         """Send it a signal and wait for its end. Returns the exit status."""
         self.process.send_signal(number)
         return self.process.wait(UP_WITHIN_S)
+
+    def postgres(self) -> list[int]:
+        """The pids of the postgres processes in its data directory, the least the postmaster's."""
+        below = str(self.data_directory)
+        found = []
+        for process in Path("/proc").iterdir():
+            if process.name.isdigit():
+                try:
+                    working_directory = str((process / "cwd").readlink())
+                except OSError:  # gone, or a zombie
+                    continue
+                if working_directory.startswith(below):
+                    found.append(int(process.name))
+        return found
+
+    def kill_postgres(self) -> None:
+        """SIGKILL its postmaster and wait until another one answers."""
+        postmaster = min(self.postgres())
+        os.kill(postmaster, signal.SIGKILL)
+        deadline = time.monotonic() + UP_WITHIN_S
+        while min(self.postgres(), default=postmaster) == postmaster or not self.is_ready():
+            if time.monotonic() > deadline:
+                pytest.fail(f"PostgreSQL did not come back:\n{self.log.read_text()}")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.05)
+
+    def own_dsn(self) -> str:
+        """Where its embedded PostgreSQL is reached."""
+        return embedded_directory.dsn(embedded_directory.socket_of_running(self.data_directory))
 
     def post(self, path: str, body: object, **headers: str) -> httpx.Response:
         """POST JSON below /api/v1."""

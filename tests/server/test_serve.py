@@ -91,7 +91,7 @@ def test_told_to_stop_it_leaves_nothing_behind(make_server, workload, number):
     made = make_server().start()
     made.post("/wandb/metrics", {"workload_uid": workload, "metrics": [METRIC]})
     assert made.stop(number) == 0
-    assert postgres_of(made) == []
+    assert made.postgres() == []
     assert made.start().points(workload) == {("loss", 1): 0.5}
 
 
@@ -100,7 +100,7 @@ def test_killed_server_finds_its_data_again(make_server, workload):
     made = make_server().start()
     made.post("/wandb/metrics", {"workload_uid": workload, "metrics": [METRIC]})
     made.stop(signal.SIGKILL)
-    assert postgres_of(made) != []
+    assert made.postgres() != []
     assert made.start().points(workload) == {("loss", 1): 0.5}
 
 
@@ -108,7 +108,7 @@ def test_killed_postgresql_comes_back_under_the_server(make_server, workload):
     """After SIGKILL of the postmaster reports are taken again; meanwhile they are told when."""
     made = make_server().start()
     made.post("/wandb/metrics", {"workload_uid": workload, "metrics": [METRIC]})
-    postmaster = min(postgres_of(made))
+    postmaster = min(made.postgres())
     os.kill(postmaster, signal.SIGKILL)
 
     answers = []
@@ -120,21 +120,6 @@ def test_killed_postgresql_comes_back_under_the_server(make_server, workload):
     assert {answer.status_code for answer in answers} <= {200, 503}
     assert all("retry-after" in a.headers for a in answers if a.status_code == 503)
     assert made.points(workload) == {("loss", 1): 0.5, ("loss", 2): 0.5}
-
-
-def postgres_of(server):
-    """The pids of every postgres process of a server's data directory."""
-    below = str(server.data_directory)
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            try:
-                working_directory = str((process / "cwd").readlink())
-            except OSError:  # gone, or a zombie
-                continue
-            if working_directory.startswith(below):
-                found.append(int(process.name))
-    return found
 
 
 def test_second_server_on_the_same_data_is_refused(make_server):

@@ -26,6 +26,7 @@ _UNREACHABLE = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,  # what the pool raises when a connection died under it
+    asyncpg.InternalClientError,  # and the protocol, when it died in the middle of an answer
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
