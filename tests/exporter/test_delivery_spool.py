@@ -40,6 +40,23 @@ def test_a_full_spool_lets_the_oldest_go_and_says_so(tmp_path, receiver):
     bench.die()
 
 
+def test_records_put_off_twice_are_kept_until_they_are_delivered(tmp_path, receiver):
+    """An outage longer than a segment, in which the oldest records are tried in vain, loses none."""
+    bench = Bench(tmp_path, receiver.url)
+    receiver.answer = refuse(503)
+    recorder = bench.stream()
+    pad = "x" * 200
+    for first in range(0, 6000, 200):
+        log(recorder, first, first + 200, pad=pad)
+        bench.tick(2)  # the second one finds nothing fresh and tries the oldest
+    assert len(recorder.spool.segments) > 2
+    receiver.answer = accept
+    bench.settle()
+    assert sorted(steps(receiver)) == list(range(6000))
+    assert receiver.gaps() == []
+    bench.die()
+
+
 def test_an_heir_delivers_the_rest(tmp_path, receiver):
     """Another process delivers what a dead one had logged but not sent, and marks the run."""
     bench = Bench(tmp_path, receiver.url)

@@ -171,19 +171,25 @@ class Feed:
         return ready
 
     def put_off(self, batch: Batch, left: list[tuple[int, int]]) -> None:
-        """Remember the ranges of a batch that have to be tried again."""
+        """Remember the ranges of a batch that have to be tried again.
+
+        The holes stay in the order of their records: what `settle` deletes ends before the first.
+        """
         for first, last in left:
             points = sum(len(r.points) for r in batch.records if first <= r.seq <= last)
-            before = self.holes[-1] if self.holes else None
+            at = len(self.holes)
+            while at and self.holes[at - 1].first > first:
+                at -= 1
+            before = self.holes[at - 1] if at else None
             if (
                 before is not None
                 and before.last + 1 == first
                 and before.place.segment == batch.place.segment
                 and before.points + points <= BATCH_POINTS
             ):
-                self.holes[-1] = before._replace(last=last, points=before.points + points)
+                self.holes[at - 1] = before._replace(last=last, points=before.points + points)
             else:
-                self.holes.append(Hole(batch.place, first, last, points))
+                self.holes.insert(at, Hole(batch.place, first, last, points))
 
     def next_hole(self) -> Optional[Batch]:
         """Read the oldest hole again; None when there is none. Evicted ones become gaps."""
