@@ -26,6 +26,7 @@ import httpx
 
 BATCH = 10  # records of a first attempt; the next one has more, as the exporter's has
 MOST = 500
+SHOWN = 5  # faults of a workload
 KEPT = 64  # of the history of a step
 PAUSE_S = 0.05
 FINISHED_WITHIN_S = 240
@@ -126,7 +127,7 @@ def send_by_spool(url: str, workload: str, stop: str, folder: str) -> int:
 
     Path(folder).mkdir()
     bench = Bench(folder, f"{url}/api/v1", WORKLOAD_UID=workload, PRIMUS_LENS_WANDB_BATCH_SIZE="20")
-    recorder, sent = bench.stream("r"), 0
+    recorder, sent = bench.stream("r", name=workload), 0
     over = threading.Event()
     ticking = threading.Thread(target=tick_until, args=(bench, over))
     ticking.start()
@@ -195,9 +196,12 @@ def check(dsn: str, url: str, *deliveries: str) -> int:
     for each in deliveries:
         workload, _, amount = each.partition("=")
         kind, _, sent = amount.partition(":")
-        for fault in asyncio.run(faults(dsn, url, workload, kind, int(sent))):
-            wrong += 1
+        found = asyncio.run(faults(dsn, url, workload, kind, int(sent)))
+        wrong += len(found)
+        for fault in found[:SHOWN]:
             print(f"{workload}: {fault}"[:1000])
+        if found[SHOWN:]:
+            print(f"{workload}: and {len(found) - SHOWN} faults more")
     return wrong
 
 

@@ -28,11 +28,11 @@ class Bench:
         self.sender = _sender.Sender(self.settings, self.env, None)
         self.made = 0
 
-    def stream(self, run_id="r1", *, owned=True):
-        """Open a stream of a run, followed by the sender."""
+    def stream(self, run_id="r1", *, owned=True, name=""):
+        """Open a stream of a run, followed by the sender. name: where several processes report."""
         self.made += 1
         head = {
-            "stream": f"s{self.made}",
+            "stream": name or f"s{self.made}",
             "run_id": run_id,
             "owned": owned,
             "opened_at": 900.0,

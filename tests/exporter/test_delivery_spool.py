@@ -41,7 +41,7 @@ def test_a_full_spool_lets_the_oldest_go_and_says_so(tmp_path, receiver):
 
 
 def test_records_put_off_twice_are_kept_until_they_are_delivered(tmp_path, receiver):
-    """An outage longer than a segment, in which the oldest records are tried in vain, loses none."""
+    """An outage longer than a segment in which the oldest records are tried in vain loses none."""
     bench = Bench(tmp_path, receiver.url)
     receiver.answer = refuse(503)
     recorder = bench.stream()
