@@ -49,6 +49,8 @@ def fresh_database(dsn: str) -> str:
 class Server:
     """A real `primus-lens serve` in a process of its own, on an embedded PostgreSQL of its own."""
 
+    command = (sys.executable, "-m", "primus_lens")
+
     def __init__(self, data_directory: Path, *options: str, port: int | None = None) -> None:
         self.data_directory = data_directory
         self.port = port or free_port()
@@ -63,7 +65,7 @@ class Server:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "primus_lens", "serve"),
+                    *(*self.command, "serve"),
                     *("--port", str(self.port), "--data-dir", str(self.data_directory)),
                     *self._options,
                 ],
