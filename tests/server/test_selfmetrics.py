@@ -83,3 +83,26 @@ def test_counters_follow_what_is_reported(make_server, free_ports):
     assert told['wandb_request_errors_total{type="metrics"}'] == "1.0"
     assert told["wandb_metrics_data_points_total"] == told["wandb_metrics_store_count"] == "3.0"
     assert told['wandb_request_duration_seconds_count{type="metrics"}'] == "2.0"
+    assert told['wandb_request_errors_total{type="batch"}'] == "0.0"
+
+
+def test_batch_whose_parts_fail_is_one_error(make_server, free_ports):
+    """Errors never outnumber requests, or their ratio would say nothing."""
+    port = free_ports()
+    running = make_server(f"metrics: {{prometheus: {{port: {port}}}}}\n").start()
+    assert running.post("/wandb/batch", {"metrics": {}, "logs": {}}).json()["success"] is False
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    assert 'wandb_request_errors_total{type="batch"} 1.0' in text
+    assert 'wandb_request_errors_total{type="metrics"} 0.0' in text
+    assert 'wandb_request_error_reasons_total{reason="invalid_field",type="batch"} 2.0' in text
+
+
+def test_frameworks_nobody_knows_share_a_label(make_server, free_ports):
+    """A sender may name any framework; it adds no time series by that."""
+    port = free_ports()
+    running = make_server(f"metrics: {{prometheus: {{port: {port}}}}}\n").start()
+    for name in ("mine", "yours", "jax"):
+        evidence = {"base_frameworks": {name: {"detected": True, "initialized": True}}}
+        running.post("/wandb/detection", {"workload_uid": name, "evidence": evidence})
+    text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    assert set(re.findall(r'framework_detection_total{framework="(\w+)"', text)) == {"other", "jax"}

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from primus_lens.detection import rules
 from primus_lens.ingest import admission, wire
 from primus_lens.ingest.evidence import EvidenceIntake
 from primus_lens.ingest.intake import Intake
@@ -89,7 +90,9 @@ class WandbEndpoints:
     async def _detection(self, body: Body, _: RecordRange | None) -> dict[str, object]:
         receipt, detection = await self._evidence.take(wire.decode(DetectionRequest, body))
         if detection:
-            labels = (detection.framework, detection.method)
+            # A framework nobody knows has the name its sender gave it, and such are without number.
+            known = detection.framework in rules.BY_NAME
+            labels = (detection.framework if known else "other", detection.method)
             self._counters.detections.labels(*labels).inc()
             self._counters.detection_confidence.labels(*labels).observe(detection.confidence)
         else:
@@ -97,9 +100,12 @@ class WandbEndpoints:
         return _answer("detection", 1, receipt)
 
     async def _metrics(self, body: Body, records: RecordRange | None) -> dict[str, object]:
-        message = wire.decode(wire.MetricsReport, body)
+        # The message goes once its rows are made: the rows wait for their commit, it need not.
         report = admission.admit_metrics(
-            message, size_bytes=len(bytes(body)), now=time.time(), records=records
+            wire.decode(wire.MetricsReport, body),
+            size_bytes=len(bytes(body)),
+            now=time.time(),
+            records=records,
         )
         self._counters.metrics_data_points.inc(report.points)
         receipt = await self._stored(report)
@@ -107,9 +113,11 @@ class WandbEndpoints:
         return _answer("metrics", report.points, receipt)
 
     async def _logs(self, body: Body, records: RecordRange | None) -> dict[str, object]:
-        message = wire.decode(wire.LogsReport, body)
         report = admission.admit_logs(
-            message, size_bytes=len(bytes(body)), now=time.time(), records=records
+            wire.decode(wire.LogsReport, body),
+            size_bytes=len(bytes(body)),
+            now=time.time(),
+            records=records,
         )
         self._counters.logs_data_points.inc(report.points)
         return _answer("training data", report.points, await self._stored(report))
@@ -132,7 +140,10 @@ class WandbEndpoints:
             for kind in ("detection", "metrics", "logs")
             if kind in parts
         }
-        return {"success": all(each["success"] for each in results.values()), "results": results}
+        success = all(each["success"] for each in results.values())
+        if not success:  # one request, one error, however many of its parts failed
+            self._counters.request_errors.labels("batch").inc()
+        return {"success": success, "results": results}
 
     async def _batch_part(self, kind: str, given: msgspec.Raw) -> dict[str, object]:
         if kind not in self._parts:
@@ -140,7 +151,7 @@ class WandbEndpoints:
         try:
             answer = await self._parts[kind](given, None)
         except errors.LensError as error:
-            self._counters.request_failed(kind, error.code)
+            self._counters.request_error_reasons.labels("batch", error.code).inc()
             failed: dict[str, object] = {"success": False, "error": error.message}
             return {**failed, "detail": error.detail} if error.detail else failed
         kept = {name: answer[name] for name in ("pending",) if name in answer}
