@@ -53,6 +53,7 @@ bench: $(VENV)/test.done  ## The figures the promises rest on, each a ratio with
 	$(BIN)/python bench/exporter/points_lost.py
 	$(BIN)/python bench/store.py
 	$(BIN)/python bench/grafana.py
+	$(BIN)/python bench/http_ingest.py
 	$(BIN)/python bench/killed.py
 
 matrix: $(VENV)/test.done  ## The exporter on old and new versions of wandb; VERSIONS="0.16 latest" for a choice
