@@ -115,10 +115,7 @@ class BoundedConnection(HttpToolsProtocol):
     def _unsupported_upgrade_warning(self) -> None:
         """An offer to change the protocol (h2c, say) is passed over: this answer is the last."""
         self._deaf = True
-        if self.cycle.response_complete:
-            self.transport.close()
-        else:
-            self.cycle.keep_alive = False
+        self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - our words are in _refusal
         """What uvicorn calls when the parsing ends early."""
