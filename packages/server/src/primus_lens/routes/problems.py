@@ -1,12 +1,12 @@
 """Errors as answers: {"error": sentence, "detail": [...]}; the only room that knows statuses."""
 
 import logging
+import re
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match
 
 from primus_lens.model import errors
 from primus_lens.store.database import DataRefused
@@ -33,7 +33,6 @@ _STATUS: dict[type[errors.LensError], int] = {
     errors.LensError: 500,
 }
 
-_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _CHALLENGE = 'Bearer realm="primus-lens"'  # RFC 6750, section 3
 
 
@@ -95,16 +94,20 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     document = {"error": words.get(error.status_code, error.detail), "code": "http"}
     headers = dict(error.headers or {})
     if "Allow" in headers:
-        headers["Allow"] = _allowed(request)
+        headers["Allow"] = _allowed(request, headers["Allow"])
     return json_response(document, error.status_code, headers)
 
 
-def _allowed(request: Request) -> str:
-    """The methods that any route of this path takes; Starlette names those of the first alone."""
-    routes = request.app.router.routes
-
-    def taken(method: str) -> bool:
-        asked = {**request.scope, "method": method}
-        return any(route.matches(dict(asked))[0] is Match.FULL for route in routes)
-
-    return ", ".join(filter(taken, _METHODS))
+def _allowed(request: Request, told: str) -> str:
+    """The methods that the OpenAPI document knows for a path; Starlette tells one route's alone."""
+    paths: dict[str, dict[str, object]] = request.app.openapi()["paths"]
+    texts = {path: re.split(r"\{[^}]*\}", path) for path in paths}
+    fitting = [
+        path
+        for path, between in texts.items()
+        if re.fullmatch(".+".join(map(re.escape, between)), request.url.path, re.DOTALL)
+    ]
+    if not fitting:
+        return told
+    closest = max(fitting, key=lambda path: sum(map(len, texts[path])))
+    return ", ".join(sorted(method.upper() for method in paths[closest]))
