@@ -10,11 +10,16 @@ import sys
 import httpx
 import pytest
 
-EXAMPLES = 30  # an operation in the fuzzing phase; boundaries are all tried before
+EXAMPLES = 15  # an operation in the fuzzing phase; boundaries are all tried before
 
-# What makes a report good goes beyond its schema: it names a workload or a pod, holds no NUL, no
-# number past float64, nothing nested deeper than 32. Refusing what the schema allows is no fault.
-LEFT_OUT = "positive_data_acceptance"
+LEFT_OUT = (
+    # What makes a report good goes beyond its schema: it names a workload or a pod, holds no NUL, no
+    # number past float64, nothing nested deeper than 32. Refusing what the schema allows is no fault.
+    "positive_data_acceptance",
+    # A name may hold slashes and a plug-in probes below its address, so what a path does not answer
+    # by one method may well be answered by another as something else.
+    "unsupported_method",
+)
 
 
 def endless(document):
@@ -40,7 +45,11 @@ def test_every_operation_answers_as_documented(make_server, database_dsn, tmp_pa
     document = httpx.get(address).json()
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", address, "--no-color"),
-        *("--checks=all", f"--exclude-checks={LEFT_OUT}", "--phases=examples,coverage,fuzzing"),
+        *(
+            "--checks=all",
+            f"--exclude-checks={','.join(LEFT_OUT)}",
+            "--phases=examples,coverage,fuzzing",
+        ),
         *(f"--max-examples={EXAMPLES}", "--seed=1", "--generation-database=none"),
         *("--suppress-health-check=all", "--request-timeout=30", "--workers=2"),
         *(f"--exclude-operation-id={name}" for name in endless(document)),
