@@ -13,8 +13,8 @@ import pytest
 EXAMPLES = 15  # an operation in the fuzzing phase; boundaries are all tried before
 
 LEFT_OUT = (
-    # What makes a report good goes beyond its schema: it names a workload or a pod, holds no NUL, no
-    # number past float64, nothing nested deeper than 32. Refusing what the schema allows is no fault.
+    # What makes a report good goes beyond its schema: it names a workload or a pod, holds no NUL,
+    # no number past float64, nothing nested deeper than 32. Refusing such is no fault.
     "positive_data_acceptance",
     # A name may hold slashes and a plug-in probes below its address, so what a path does not answer
     # by one method may well be answered by another as something else.
