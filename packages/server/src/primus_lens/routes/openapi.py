@@ -91,6 +91,8 @@ def describe(app: FastAPI, bodies: Mapping[str, type], *, with_tokens: bool = Fa
         for operations in described["paths"].values():
             for operation in operations.values():
                 _tell_of_errors(operation["responses"])
+                for parameter in operation.get("parameters", []):
+                    parameter["schema"] = _without_null(parameter["schema"])
         for name in ("HTTPValidationError", "ValidationError"):
             known.pop(name, None)
         if with_tokens:
@@ -112,6 +114,14 @@ def _tell_of_errors(responses: dict[str, Any]) -> None:
     if "HTTPValidationError" in str(responses.get("422")):
         del responses["422"]
     responses.setdefault("default", _error("An error, in words."))
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """What a parameter may be when it is there; an address cannot say null."""
+    kinds = [kind for kind in schema.get("anyOf", []) if kind.get("type") != "null"]
+    if len(kinds) != 1:
+        return schema
+    return {**{name: told for name, told in schema.items() if name != "anyOf"}, **kinds[0]}
 
 
 def _error(words: str) -> dict[str, Any]:
