@@ -114,7 +114,7 @@ def report_of(workload, step):
 
 def listens(server):
     """Whether a connection is taken."""
-    with contextlib.suppress(ConnectionRefusedError):
+    with contextlib.suppress(ConnectionError):
         socket.create_connection(("127.0.0.1", server.port)).close()
         return True
     return False
