@@ -23,6 +23,7 @@ from primus_lens.routes.application import application
 from primus_lens.routes.detections import DetectionEndpoints
 from primus_lens.routes.live import LiveEndpoints
 from primus_lens.routes.workload_admin import WorkloadAdmin
+from primus_lens.routes.watching import WatchEndpoints
 from primus_lens.selfmetrics import SelfMetrics
 from primus_lens.settings import (
     CompactionSettings,
@@ -36,6 +37,7 @@ from primus_lens.store.compaction import Compaction
 from primus_lens.store.database import Database
 from primus_lens.store.embedded import EmbeddedPostgres
 from primus_lens.store.tokens import TokenBook
+from primus_lens.watch import duty
 from primus_lens.web import pages
 from primus_lens.workloads.pod_watch import PodWatch
 
@@ -71,6 +73,7 @@ async def running(
         draining = asyncio.Event()
         if role in {"processor", "all"}:
             routes += (await _processor(settings, database, counters, stack)).routes()
+            await _watch(settings, dsn, counters, stack)
         if role in {"api", "all"}:
             clusters = {
                 name: await _database(cluster_dsn, stack, migrate=False)
@@ -83,6 +86,7 @@ async def running(
             routers.append(live.router())
             routers.append(DetectionEndpoints(own, settings.limits).router())
             routers.append(grafana.GrafanaEndpoints(own, settings.limits).router())
+            routers.append(WatchEndpoints(own, settings.watch, settings.limits).router())
             routers.append(
                 workload_metrics.WorkloadMetrics(clusters, settings.api.cluster).router()
             )
@@ -221,6 +225,16 @@ def _in_background(
 ) -> None:
     """Begin work that goes on until the stack is left."""
     stack.push_async_callback(_cancelled, asyncio.create_task(work, name=name))
+
+
+async def _watch(
+    settings: Settings, dsn: str, counters: SelfMetrics, stack: contextlib.AsyncExitStack
+) -> None:
+    """The watch over runs, on connections of its own: ingest never waits for it."""
+    if not settings.watch.enabled:
+        return
+    database = await _database(dsn, stack, pool_size=duty.CONNECTIONS, migrate=False)
+    _in_background(duty.keep_watch(database, settings.watch, counters), "watch", stack)
 
 
 async def _attach_parked(database: Database, counters: SelfMetrics) -> None:

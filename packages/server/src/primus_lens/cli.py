@@ -25,6 +25,7 @@ from primus_lens import (
     cli_local,
     cli_read,
     cli_token,
+    cli_watch,
     cli_workload,
     logs,
     settings,
@@ -51,6 +52,7 @@ for group in (cli_db.db, cli_token.token, cli_workload.pods, cli_workload.worklo
 for command in (cli_read.runs, cli_read.curve, cli_read.export, cli_read.tail):
     main.add_command(command)
 main.add_command(cli_import.import_runs)
+main.add_command(cli_watch.watch)
 
 
 cli_db.db.add_command(cli_grafana.grafana_role)

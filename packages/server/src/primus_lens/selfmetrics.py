@@ -10,6 +10,8 @@ import prometheus_client as prometheus
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from primus_lens.model.alerts import KINDS
+
 REQUEST_TYPES = ("detection", "metrics", "logs", "batch")
 
 
@@ -127,6 +129,34 @@ class SelfMetrics:
             "Detection reports that named no framework.",
             registry=registry,
         )
+
+        self._add_watch(registry)
+
+    def _add_watch(self, registry: prometheus.CollectorRegistry) -> None:
+        """The watch's; only the one processor that watches has more than zeros."""
+        self.watch_alerts = prometheus.Gauge(
+            "watch_alerts", "Alerts that stand.", ["kind", "state"], registry=registry
+        )
+        self.watch_alerts_opened = prometheus.Counter(
+            "watch_alerts_opened_total", "Alerts opened.", ["kind"], registry=registry
+        )
+        self.watch_runs = prometheus.Gauge("watch_runs", "Runs watched.", registry=registry)
+        self.watch_runs_behind = prometheus.Gauge(
+            "watch_runs_behind", "Runs with rows that wait to be judged.", registry=registry
+        )
+        self.watch_rows = prometheus.Counter("watch_rows_total", "Rows judged.", registry=registry)
+        self.watch_sweep = prometheus.Histogram(
+            "watch_sweep_seconds", "One look at all runs.", registry=registry
+        )
+        self.watch_webhook = prometheus.Counter(
+            "watch_webhook_total", "Alerts posted, by outcome.", ["result"], registry=registry
+        )
+        for kind in KINDS:
+            self.watch_alerts_opened.labels(kind)
+            for state in ("open", "silenced"):
+                self.watch_alerts.labels(kind, state)
+        for result in ("told", "refused", "failed"):
+            self.watch_webhook.labels(result)
 
     def request_failed(self, kind: str, reason: str) -> None:
         """Count one error. reason: a code of model/errors."""

@@ -155,6 +155,108 @@ def seconds(term: str) -> float | None:
     return float(int(term[:-1]) * _UNIT_S[term[-1]]) if term else None
 
 
+class Nonfinite(Group, frozen=True):
+    """When NaN and infinities are an alert.
+
+    metrics: globs of the names that are looked at; a loss is always looked at. lasting: points in a
+    row, of a metric that is no loss and has been finite before; one is enough for a loss. clear:
+    finite points until it is over.
+    """
+
+    enabled: bool = True
+    metrics: tuple[str, ...] = ("*",)
+    lasting: int = 3
+    clear: int = 10
+
+
+class LossSpike(Group, frozen=True):
+    """When a loss that jumped up is an alert.
+
+    k: how many noises above its level; the noise is 1.4826 times the median absolute deviation of
+    the last `window` points, at least `floor` of the level. least_points: before anything is
+    judged. lasting: points up there until the alert opens. clear: points back in a row until it is
+    over; what is over before it opened is a passing spike.
+    """
+
+    enabled: bool = True
+    k: float = 8.0
+    floor: float = 0.02
+    window: int = 128
+    least_points: int = 32
+    lasting: int = 10
+    clear: int = 5
+
+
+class Divergence(Group, frozen=True):
+    """When a loss that climbs away from its best is an alert.
+
+    k: how many noises above the best, which is the lowest median of 25 points. rise: at least so
+    much of the best. lasting: points since the best. rising: Kendall's tau of the last 8 medians,
+    at least. nonfinite: NaN or infinite points in a row that are a divergence, too. exclude: globs
+    of losses that may rise, as those of held-out data do.
+    """
+
+    enabled: bool = True
+    k: float = 6.0
+    rise: float = 0.25
+    lasting: int = 200
+    rising: float = 0.7
+    nonfinite: int = 20
+    exclude: tuple[str, ...] = ("*eval*", "*val*", "*test*", "*dev*")
+
+
+class Stall(Group, frozen=True):
+    """When a run that says it is running and sends nothing is an alert.
+
+    After the longest of: least_s; k times the median time between its last rows; habit times the
+    second longest pause it has shown. start_s: instead, while it has sent fewer than 8 rows.
+    """
+
+    enabled: bool = True
+    least_s: float = 60.0
+    k: float = 10.0
+    habit: float = 2.0
+    start_s: float = 600.0
+
+
+class ThroughputDrop(Group, frozen=True):
+    """When steps that take longer than they did are an alert.
+
+    ratio: the median step time of 16 rows over the run's own, twice in a row. k: and at least so
+    many noises above it. least_s: and for so many seconds.
+    """
+
+    enabled: bool = True
+    ratio: float = 1.5
+    k: float = 6.0
+    least_s: float = 30.0
+
+
+class Thresholds(Group, frozen=True):
+    """What is an alert, docs/health.md. losses: globs of names, in lower case, less not_losses."""
+
+    losses: tuple[str, ...] = ("*loss*", "*perplexity*", "*nll*")
+    not_losses: tuple[str, ...] = ("*loss_scale*", "*loss-scale*", "*lossless*")
+    nonfinite: Nonfinite = Nonfinite()
+    loss_spike: LossSpike = LossSpike()
+    divergence: Divergence = Divergence()
+    stall: Stall = Stall()
+    throughput_drop: ThroughputDrop = ThroughputDrop()
+
+
+class WatchSettings(Thresholds, frozen=True):
+    """The watch over running runs, in the processor. Its thresholds may differ by workload.
+
+    every_s: between two looks. webhook_url: where alerts are told; empty tells nobody.
+    webhook_secret: signs what is told with HMAC-SHA256.
+    """
+
+    enabled: bool = True
+    every_s: float = 5.0
+    webhook_url: str = ""
+    webhook_secret: str = ""
+
+
 class ApiSettings(Group, frozen=True):
     """The reading side. cluster: the name under which this server's own database is known."""
 
@@ -179,6 +281,9 @@ class Settings(Group, frozen=True):
     limits: LimitSettings = LimitSettings()
     compaction: CompactionSettings = CompactionSettings()
     retention: RetentionSettings = RetentionSettings()
+
+
+    watch: WatchSettings = WatchSettings()
     api: ApiSettings = ApiSettings()
     clusters: dict[str, str] = {}
     log: LogSettings = LogSettings()

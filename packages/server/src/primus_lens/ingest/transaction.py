@@ -14,7 +14,7 @@ import primus_lens.store.streams as stored_streams
 from primus_lens.ingest import streams, targets
 from primus_lens.model import errors
 from primus_lens.model.points import PlacedRow, Receipt, RecordRange, Report, Sender, WorkloadUid
-from primus_lens.store import pods, points_write, runs
+from primus_lens.store import ingest_health, pods, points_write, runs
 from primus_lens.workloads import resolver
 
 _IMPORT = "import-"  # how the streams of importing/delivery begin
@@ -160,6 +160,10 @@ class GroupTransaction:
                 definitions=report.definitions,
                 target_step=targets.target_step(report.run_facts.get("config") or {}),
             )
+            if report.records:  # with its facts a stream begins, so this is written once or twice
+                await ingest_health.note_stream(
+                    self._connection, workload_uid=uid, serial=serial, stream=report.records.stream
+                )
         if report.gaps:
             await runs.note_gaps(
                 self._connection,

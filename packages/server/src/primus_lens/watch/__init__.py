@@ -1,0 +1,1 @@
+"""The watch over running runs: judging them, and telling what is wrong."""
