@@ -10,7 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from primus_lens import cli_token, settings
+from primus_lens import cli_local, settings
 from primus_lens.model import errors
 from primus_lens.store import watch as stored
 from primus_lens.store.database import Database
@@ -30,13 +30,12 @@ _PIPED_WIDTH = 200  # columns of a table that goes to a file or another program
     help="Another threshold, as loss_spike.k=6; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="A list of what would have been said.")
-@cli_token.config_option
-@cli_token.data_dir_option
+@cli_local.on_a_database
 def watch(
     uid: str, own: tuple[str, ...], config: Path | None, data_dir: str | None, *, as_json: bool
 ) -> None:
     """Show what the watch would have said of a workload's history, and when."""
-    with cli_token.refusals_in_words():
+    with cli_local.refusals_in_words():
         server = settings.load(config).watch
         asked = limits.parsed(list(own))
 
@@ -46,7 +45,7 @@ def watch(
                 chosen = limits.with_own(limits.with_own(server, saved), asked)
                 return await replay(connection, uid, chosen)
 
-        found = cli_token.on_the_database(config, data_dir, work)
+        found = cli_local.done_on(config, data_dir, work)
         if not found.newest:
             raise errors.ConfigError(f"no workload {uid} has reported anything yet")
     if as_json:

@@ -155,6 +155,12 @@ def seconds(term: str) -> float | None:
     return float(int(term[:-1]) * _UNIT_S[term[-1]]) if term else None
 
 
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]  # of points: some are kept for each series
+Glob = Annotated[str, msgspec.Meta(max_length=255, pattern="^[^\\x00]*$")]
+Globs = Annotated[tuple[Glob, ...], msgspec.Meta(max_length=100)]
+
+
 class Nonfinite(Group, frozen=True):
     """When NaN and infinities are an alert.
 
@@ -164,9 +170,9 @@ class Nonfinite(Group, frozen=True):
     """
 
     enabled: bool = True
-    metrics: tuple[str, ...] = ("*",)
-    lasting: int = 3
-    clear: int = 10
+    metrics: Globs = ("*",)
+    lasting: Count = 3
+    clear: Count = 10
 
 
 class LossSpike(Group, frozen=True):
@@ -179,12 +185,12 @@ class LossSpike(Group, frozen=True):
     """
 
     enabled: bool = True
-    k: float = 8.0
-    floor: float = 0.02
-    window: int = 128
-    least_points: int = 32
-    lasting: int = 10
-    clear: int = 5
+    k: Positive = 8.0
+    floor: Positive = 0.02
+    window: Count = 128
+    least_points: Count = 32
+    lasting: Count = 10
+    clear: Count = 5
 
 
 class Divergence(Group, frozen=True):
@@ -192,17 +198,18 @@ class Divergence(Group, frozen=True):
 
     k: how many noises above the best, which is the lowest median of 25 points. rise: at least so
     much of the best. lasting: points since the best. rising: Kendall's tau of the last 8 medians,
-    at least. nonfinite: NaN or infinite points in a row that are a divergence, too. exclude: globs
+    at least. nonfinite: so many NaN or infinite points are a divergence, too; ten numbers
+    in a row begin anew. exclude: globs
     of losses that may rise, as those of held-out data do.
     """
 
     enabled: bool = True
-    k: float = 6.0
-    rise: float = 0.25
-    lasting: int = 200
-    rising: float = 0.7
-    nonfinite: int = 20
-    exclude: tuple[str, ...] = ("*eval*", "*val*", "*test*", "*dev*")
+    k: Positive = 6.0
+    rise: Positive = 0.25
+    lasting: Count = 200
+    rising: Positive = 0.7
+    nonfinite: Count = 20
+    exclude: Globs = ("*eval*", "*val*", "*test*", "*dev*")
 
 
 class Stall(Group, frozen=True):
@@ -213,10 +220,10 @@ class Stall(Group, frozen=True):
     """
 
     enabled: bool = True
-    least_s: float = 60.0
-    k: float = 10.0
-    habit: float = 2.0
-    start_s: float = 600.0
+    least_s: Positive = 60.0
+    k: Positive = 10.0
+    habit: Positive = 2.0
+    start_s: Positive = 600.0
 
 
 class ThroughputDrop(Group, frozen=True):
@@ -227,16 +234,16 @@ class ThroughputDrop(Group, frozen=True):
     """
 
     enabled: bool = True
-    ratio: float = 1.5
-    k: float = 6.0
-    least_s: float = 30.0
+    ratio: Positive = 1.5
+    k: Positive = 6.0
+    least_s: Positive = 30.0
 
 
 class Thresholds(Group, frozen=True):
     """What is an alert, docs/health.md. losses: globs of names, in lower case, less not_losses."""
 
-    losses: tuple[str, ...] = ("*loss*", "*perplexity*", "*nll*")
-    not_losses: tuple[str, ...] = ("*loss_scale*", "*loss-scale*", "*lossless*")
+    losses: Globs = ("*loss*", "*perplexity*", "*nll*")
+    not_losses: Globs = ("*loss_scale*", "*loss-scale*", "*lossless*")
     nonfinite: Nonfinite = Nonfinite()
     loss_spike: LossSpike = LossSpike()
     divergence: Divergence = Divergence()
@@ -252,7 +259,7 @@ class WatchSettings(Thresholds, frozen=True):
     """
 
     enabled: bool = True
-    every_s: float = 5.0
+    every_s: Positive = 5.0
     webhook_url: str = ""
     webhook_secret: str = ""
 

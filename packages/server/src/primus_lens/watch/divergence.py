@@ -26,7 +26,7 @@ class DivergenceWatch(msgspec.Struct):
     """The divergence of one series. medians: the last, since the best; after: how many in all.
 
     best: the lowest median. differences: between the last medians, one and the next. lost: NaN or
-    infinite points in a row.
+    infinite points, with fewer than ten numbers between.
     """
 
     metric: str

@@ -52,7 +52,7 @@ class StallWatch(msgspec.Struct):
                 found = self._finding("closed", silence, step, at)
             if not restarted:
                 self._note(silence)
-        self.last_step, self.last_at, self.said = step, max(at, self.last_at), 0.0
+        self.last_step, self.last_at, self.said_s = step, max(at, self.last_at), 0.0
         return found
 
     def _note(self, silence: float) -> None:
