@@ -17,7 +17,15 @@ import primus_lens.model
 from primus_lens import settings
 from primus_lens.model import errors
 from primus_lens.query import curves, drawing
-from primus_lens.routes import grafana, live, openapi, operations, wandb_v1, workload_metrics
+from primus_lens.routes import (
+    grafana,
+    live,
+    openapi,
+    operations,
+    wandb_v1,
+    watching,
+    workload_metrics,
+)
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -96,6 +104,9 @@ def openapi_paths():
     app.include_router(operations.router(lambda: None))
     app.include_router(workload_metrics.WorkloadMetrics({}, "").router())
     app.include_router(grafana.GrafanaEndpoints(None, settings.LimitSettings()).router())
+    app.include_router(
+        watching.WatchEndpoints(None, settings.Thresholds(), settings.LimitSettings()).router()
+    )
     app.include_router(live.LiveEndpoints({}, "", asyncio.Event()).router())
     bodies = {f"{wandb_v1.PREFIX}/{kind}": body for kind, body in wandb_v1.MESSAGES.items()}
     openapi.describe(app, bodies)

@@ -73,7 +73,9 @@ def test_table_of_metrics_is_whole():
         family = name if name in told else suffix.sub("", name)
         seen[family] = labels - {"le"}
     assert {
-        n: v for n, v in told.items() if n.startswith(("wandb_", "training_", "framework_"))
+        n: v
+        for n, v in told.items()
+        if n.startswith(("wandb_", "training_", "framework_", "watch_"))
     } == seen
 
 

@@ -60,6 +60,25 @@ def test_alert_is_listed_with_run_metric_and_words(server, workload):
         assert server.get("/alerts", **asked).json() == {"alerts": [], "total_count": 0}
 
 
+def test_fleet_shows_open_alerts_and_who_diverged(server, workload):
+    """A workload's row carries its open alerts; one whose loss stays NaN is told as diverged."""
+    report(server, workload, [2.0] * 5 + ["NaN"] * 25)
+    alerts_of(server, workload)
+    [row] = server.get("/workloads", q=workload).json()["workloads"]
+    assert row["state"] == "diverged"
+    told = {alert["kind"]: alert for alert in row["alerts"]}
+    assert told.keys() == {"nonfinite", "divergence"}
+    assert told["divergence"].keys() == {"kind", "since", "text", "run_id", "metric"}
+    assert told["divergence"]["text"].startswith("loss has been NaN since step 5, for 2")
+    until = {"silenced_until": 4_000_000_000_000}
+    assert put(server, workload, until).is_success
+    [row] = server.get("/workloads", q=workload).json()["workloads"]
+    assert (row["state"], row["alerts"]) == ("running", [])
+    gone = httpx.delete(f"{server.url}/api/v1/workloads/{workload}").json()
+    assert "'alerts': 2" in str(gone)
+    assert server.get("/alerts", workload=workload, state="all").json()["total_count"] == 0
+
+
 @pytest.mark.parametrize(
     "parameters", [{"kind": "spike"}, {"state": "red"}, {"limit": 0}, {"offset": -1}]
 )

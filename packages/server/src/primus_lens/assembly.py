@@ -22,8 +22,8 @@ from primus_lens.routes import grafana, operations, session, wandb_v1, workload_
 from primus_lens.routes.application import application
 from primus_lens.routes.detections import DetectionEndpoints
 from primus_lens.routes.live import LiveEndpoints
-from primus_lens.routes.workload_admin import WorkloadAdmin
 from primus_lens.routes.watching import WatchEndpoints
+from primus_lens.routes.workload_admin import WorkloadAdmin
 from primus_lens.selfmetrics import SelfMetrics
 from primus_lens.settings import (
     CompactionSettings,

@@ -14,7 +14,7 @@ import msgspec
 
 from primus_lens.model import errors
 from primus_lens.query import pace
-from primus_lens.store import inventory
+from primus_lens.store import inventory, watch
 from primus_lens.store.database import Database, DataRefused
 
 SHOWN_VALUES = 6  # latest values in a list of workloads
@@ -27,6 +27,7 @@ SORTED_BY = (
 )
 
 _TROUBLE = ("diverged", "crashed", "failed", "stalled", "alerted", "unknown", "running", "finished")
+_OF_AN_ALERT = ("kind", "since", "text", "run_id", "metric")
 _FACETS = ("state", "framework", "namespace")
 _LARGEST_FIRST = frozenset({"last_seen", "first_seen", "progress", "step_rate", "last_step"})
 
@@ -68,8 +69,9 @@ async def workloads(database: Database, asked: Asked, *, now: float) -> Page:
     """A page of the fleet. now: Unix seconds. Raises BadQuery for a bad regex."""
     async with database.connection() as connection:
         found = await inventory.fleet(connection)
+        alerts = await watch.alerts_of_fleet(connection, None, now=now)
     # 15 us a workload.
-    every = await asyncio.to_thread(_rows, found, now)
+    every = await asyncio.to_thread(_rows, found, alerts, now)
     if asked.regex:
         every = await _matching(database, every, asked.regex)
     return await asyncio.to_thread(_page, every, asked)
@@ -79,12 +81,25 @@ async def some(database: Database, only: Sequence[str] | None, *, now: float) ->
     """The rows of some workloads, None for all; for those who follow the fleet."""
     async with database.connection() as connection:
         found = await inventory.fleet(connection, only)
-    return _rows(found, now)
+        alerts = await watch.alerts_of_fleet(connection, only, now=now)
+    return _rows(found, alerts, now)
 
 
-def _rows(found: Sequence[asyncpg.Record], now: float) -> list[Workload]:
+def _rows(
+    found: Sequence[asyncpg.Record], alerts: Mapping[str, list[dict[str, Any]]], now: float
+) -> list[Workload]:
     paces = pace.paces([row["recent_steps"] or b"" for row in found])
-    return [_row(row, of_run, now) for row, of_run in zip(found, paces, strict=True)]
+    rows = [_row(row, of_run, now) for row, of_run in zip(found, paces, strict=True)]
+    return [_alerted(row, alerts.get(row["workload_uid"], [])) for row in rows]
+
+
+def _alerted(row: Workload, alerts: Sequence[Mapping[str, Any]]) -> Workload:
+    """The row with its open alerts; a run that diverges does, whatever it says of itself."""
+    for alert in alerts:
+        if alert["kind"] == "divergence" and alert["serial"] == row["serial"]:
+            row["state"] = "diverged"
+    row["alerts"] = [{name: alert[name] for name in _OF_AN_ALERT} for alert in alerts]
+    return row
 
 
 def _row(row: asyncpg.Record, of_run: pace.Pace, now: float) -> Workload:

@@ -25,6 +25,7 @@ _REST = (
     ("runs", _SQL["rest_of_runs"]),
     ("detections", _SQL["rest_of_detections"]),
     ("gaps", _SQL["rest_of_gaps"]),
+    ("alerts", _SQL["rest_of_watch"]),
     ("parked_reports", _SQL["rest_of_parked"]),
     ("pods", _SQL["rest_of_pods"]),
 )

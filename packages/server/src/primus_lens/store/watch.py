@@ -188,6 +188,14 @@ async def alerts(
     return found, rows[0]["total"] if rows else 0
 
 
+async def alerts_of_fleet(
+    connection: asyncpg.Connection, only: Sequence[str] | None, *, now: float
+) -> dict[str, list[dict[str, Any]]]:
+    """By workload, its open alerts as the fleet shows them. only: of these, None for all."""
+    rows = await connection.fetch(_SQL["alerts_of_fleet"], only, now)
+    return {row["workload_uid"]: msgspec.json.decode(row["alerts"]) for row in rows}
+
+
 async def alert_counts(
     connection: asyncpg.Connection, *, now: float
 ) -> dict[Kind, tuple[int, int]]:

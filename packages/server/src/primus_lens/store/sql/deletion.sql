@@ -70,6 +70,13 @@ DELETE FROM framework_detection WHERE workload_uid = $1;
 -- The records its streams lost.
 DELETE FROM ingest_gap WHERE workload_uid = $1;
 
+-- name: rest_of_watch
+-- What the watch found, and beside it what it remembers and what was set, and the run's streams.
+WITH remembered AS (DELETE FROM watch_state WHERE workload_uid = $1),
+     chosen AS (DELETE FROM watch_setting WHERE workload_uid = $1),
+     brought AS (DELETE FROM run_stream WHERE workload_uid = $1)
+DELETE FROM alert WHERE workload_uid = $1;
+
 -- name: rest_of_parked
 -- What waits for its pods, unless these are another workload's, too.
 DELETE FROM parked_report AS waiting

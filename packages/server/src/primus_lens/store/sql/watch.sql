@@ -179,3 +179,18 @@ VALUES ($1, to_timestamp($2), $3, $4::jsonb, to_timestamp($5))
 ON CONFLICT (workload_uid) DO UPDATE SET
     silenced_until = excluded.silenced_until, silenced_kinds = excluded.silenced_kinds,
     thresholds = excluded.thresholds, updated_at = excluded.updated_at;
+
+-- name: alerts_of_fleet
+-- The open alerts of each workload that has any, but for silenced ones, as JSON, the oldest first.
+-- $1: only these workloads, or NULL for all. $2: now.
+SELECT workload_uid, json_agg(json_build_object(
+           'kind', alert.kind, 'since', round(extract(epoch FROM alert.since) * 1000),
+           'text', alert.text, 'run_id', run.run_id, 'metric', alert.metric, 'serial', serial)
+           ORDER BY alert.opened_at, alert.kind, alert.metric)::text AS alerts
+FROM alert
+JOIN training_run AS run USING (workload_uid, serial)
+LEFT JOIN watch_setting AS own USING (workload_uid)
+WHERE alert.closed_at IS NULL AND ($1::text[] IS NULL OR workload_uid = ANY($1))
+  AND NOT coalesce(own.silenced_until > to_timestamp($2)
+                   AND (own.silenced_kinds = '{}' OR alert.kind = ANY(own.silenced_kinds)), false)
+GROUP BY workload_uid;
