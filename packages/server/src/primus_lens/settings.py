@@ -289,7 +289,6 @@ class Settings(Group, frozen=True):
     compaction: CompactionSettings = CompactionSettings()
     retention: RetentionSettings = RetentionSettings()
 
-
     watch: WatchSettings = WatchSettings()
     api: ApiSettings = ApiSettings()
     clusters: dict[str, str] = {}
