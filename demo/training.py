@@ -3,7 +3,8 @@
 A two-layer network learns to tell three interleaved spirals apart, in numpy. Warm-up and cosine
 learning rate, an evaluation every 20 steps, a checkpoint every 100. `--crash-at` ends it with an
 exception, as jobs do; started again with the same run id it goes on from its checkpoint and logs
-the steps after it anew.
+the steps after it anew. Near the end a shard of the data has its labels mixed up: the loss jumps and
+stays up, which a watch should notice.
 """
 
 import argparse
@@ -19,6 +20,7 @@ STEPS = 600
 WARM_UP = 60
 BATCH = 64
 CLASSES = 3
+MIXED_UP_FROM = 540  # a shard whose labels belong to other rows
 OVERFLOW_AT = 150  # a step whose gradient norm overflows, as half precision does now and then
 STEP_S = 0.02  # long enough to watch the curves grow
 
@@ -101,7 +103,10 @@ def train(run, options):
             parameter[:] = saved[f"p{i}"]
     for step in range(first, STEPS):
         began = time.perf_counter()
-        loss, gradients = network.gradients(*spirals(rng, BATCH))
+        position, label = spirals(rng, BATCH)
+        if step >= MIXED_UP_FROM:
+            label = rng.permutation(label)
+        loss, gradients = network.gradients(position, label)
         norm = math.sqrt(sum(float((each**2).sum()) for each in gradients))
         network.step(gradients, rate_at(step))
         row = {

@@ -7,10 +7,11 @@ import chunk_reading as reading
 import pytest
 
 from primus_lens.ingest.evidence import merge_report
+from primus_lens.model.alerts import Finding, WatchedRun
 from primus_lens.model.detections import Evidence, Hints
 from primus_lens.model.pods import Pod
 from primus_lens.model.points import Gap, Report, Row, RunId, Sender
-from primus_lens.store import deletion, pods
+from primus_lens.store import deletion, ingest_health, pods, watch
 from primus_lens.store.compaction import Compaction
 from primus_lens.store.detections import SourceReport
 
@@ -30,6 +31,14 @@ async def fill(database, workload):
         said = SourceReport(1.0, Evidence(), Hints())
         await merge_report(connection, workload, "wandb", said, now=1.0)
         await pods.add(connection, [Pod(workload, "ns", "p", f"u-{workload}")], now=1.0)
+        run = WatchedRun(workload, "wandb", 1)
+        finding = Finding("stall", "", 1, 1.0, 1, 1.0, "open", "nothing came")
+        await watch.note_alerts(connection, {run: [finding]}, now=1.0)
+        await watch.save_states(connection, {run: b""}, now=1.0)
+        await watch.put_setting(connection, workload, watch.WatchSetting(), now=1.0)
+        await ingest_health.note_stream(
+            connection, workload_uid=workload, serial=1, stream=workload
+        )
 
 
 async def tables_of(database, workload):

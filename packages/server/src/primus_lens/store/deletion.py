@@ -25,7 +25,10 @@ _REST = (
     ("runs", _SQL["rest_of_runs"]),
     ("detections", _SQL["rest_of_detections"]),
     ("gaps", _SQL["rest_of_gaps"]),
-    ("alerts", _SQL["rest_of_watch"]),
+    ("alerts", _SQL["rest_of_alerts"]),
+    ("watch_states", _SQL["rest_of_watch_states"]),
+    ("watch_settings", _SQL["rest_of_watch_settings"]),
+    ("streams", _SQL["rest_of_run_streams"]),
     ("parked_reports", _SQL["rest_of_parked"]),
     ("pods", _SQL["rest_of_pods"]),
 )

@@ -70,12 +70,21 @@ DELETE FROM framework_detection WHERE workload_uid = $1;
 -- The records its streams lost.
 DELETE FROM ingest_gap WHERE workload_uid = $1;
 
--- name: rest_of_watch
--- What the watch found, and beside it what it remembers and what was set, and the run's streams.
-WITH remembered AS (DELETE FROM watch_state WHERE workload_uid = $1),
-     chosen AS (DELETE FROM watch_setting WHERE workload_uid = $1),
-     brought AS (DELETE FROM run_stream WHERE workload_uid = $1)
+-- name: rest_of_alerts
+-- What the watch found.
 DELETE FROM alert WHERE workload_uid = $1;
+
+-- name: rest_of_watch_states
+-- What the watch remembers of it.
+DELETE FROM watch_state WHERE workload_uid = $1;
+
+-- name: rest_of_watch_settings
+-- What people set for its watch.
+DELETE FROM watch_setting WHERE workload_uid = $1;
+
+-- name: rest_of_run_streams
+-- Which streams brought its points.
+DELETE FROM run_stream WHERE workload_uid = $1;
 
 -- name: rest_of_parked
 -- What waits for its pods, unless these are another workload's, too.
