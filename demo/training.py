@@ -3,8 +3,8 @@
 A two-layer network learns to tell three interleaved spirals apart, in numpy. Warm-up and cosine
 learning rate, an evaluation every 20 steps, a checkpoint every 100. `--crash-at` ends it with an
 exception, as jobs do; started again with the same run id it goes on from its checkpoint and logs
-the steps after it anew. Near the end a shard of the data has its labels mixed up: the loss jumps and
-stays up, which a watch should notice.
+the steps after it anew. Near the end a shard of the data has its labels mixed up: the loss jumps
+and stays up, which a watch should notice.
 """
 
 import argparse
