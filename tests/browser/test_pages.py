@@ -77,7 +77,7 @@ def test_no_file_of_ours_names_another_host(path):
     assert re.findall(r"https?://\w", text) == []
 
 
-@pytest.mark.parametrize("name", ["workloads", "workload"])
+@pytest.mark.parametrize("name", ["workloads", "workload", "compare"])
 def test_a_page_names_all_its_modules_beforehand(name):
     """A browser fetches every module of a page at once, not one import after another."""
     html = (pages.STATIC / f"{name}.html").read_text()

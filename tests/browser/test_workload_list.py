@@ -62,12 +62,34 @@ def test_a_workload_opens_from_the_list_whatever_its_name(page, report, workload
 
 def test_a_server_that_stops_answering_is_said_in_words(page, report, workload):
     """When the server cannot be reached the page says so and keeps what it knew."""
+    page.route("**/fleet/live", lambda route: route.abort())
     report(workload, {"loss": [1.0]})
     page.goto(f"/?q={workload}")
     expect(page.get_by_role("link", name=workload)).to_be_visible()
     page.route("**/api/**", lambda route: route.abort())
     expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached.")
     expect(page.get_by_role("link", name=workload)).to_be_visible()
+
+
+def test_what_is_new_comes_by_events(page, report, workload):
+    """While the stream of events holds, a row follows its workload although nothing is asked."""
+    report(workload, {"loss": [1.0]})
+    page.goto(f"/?q={workload}")
+    expect(page.get_by_role("status").first).to_have_text("live")
+    page.route("**/api/v1/workloads?**", lambda route: route.abort())
+    report(workload, {"loss": [0.125]}, first=1)
+    expect(page.locator(".board td.loss")).to_contain_text("0.125")
+    expect(page.get_by_role("status").first).to_have_text("live")
+
+
+def test_without_events_the_page_asks_and_says_so(page, report, workload):
+    """Where no events come the page asks every two seconds, and the light says that it does."""
+    page.route("**/fleet/live", lambda route: route.abort())
+    report(workload, {"loss": [1.0]})
+    page.goto(f"/?q={workload}")
+    expect(page.get_by_role("status").first).to_have_text("asking every 2 s")
+    report(workload, {"loss": [0.125]}, first=1)
+    expect(page.locator(".board td.loss")).to_contain_text("0.125")
 
 
 def test_try_now_asks_at_once(page, report, workload):

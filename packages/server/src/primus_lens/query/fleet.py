@@ -121,7 +121,7 @@ def _row(row: asyncpg.Record, of_run: pace.Pace, now: float) -> Workload:
         "state": state,
         "name": brief.get("name"),
         "project": brief.get("project"),
-        "namespace": brief.get("namespace"),
+        "namespace": row["namespace"] or None,
         "framework": row["framework"],
         "wrapper_framework": row["wrapper_framework"],
         "base_framework": row["base_framework"],
@@ -139,7 +139,7 @@ def _row(row: asyncpg.Record, of_run: pace.Pace, now: float) -> Workload:
         "sparkline": pace.sparkline(row["recent_losses"] or b""),
         "last_values": _shown(latest),
         "alerts": [],
-        "pods": row["pods"] or [],
+        "pods": sorted({*(row["pods"] or ()), *(row["known_pods"] or ())}),
         "first_seen": row["first_seen"],
         "last_seen": row["last_seen"],
     }

@@ -61,10 +61,11 @@ class Asset(NamedTuple):
 
 
 def routes() -> list[Route]:
-    """Return the routes of the pages: `/`, `/workloads/{uid}`, `/docs` and `/static/…`."""
+    """Return the routes of the pages: `/`, `/workloads/{uid}`, `/compare`, `/docs`, `/static/…`."""
     return [
         Route("/", _page("workloads.html"), name="workloads page"),
         Route("/workloads/{uid:path}", _page("workload.html"), name="workload page"),
+        Route("/compare", _page("compare.html"), name="compare page"),
         Route("/docs", _page("docs.html"), name="API page"),
         Route("/static/{name:path}", _static, name="static"),
     ]

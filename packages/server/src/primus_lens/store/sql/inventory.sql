@@ -22,6 +22,11 @@ WITH heard AS (
     FROM training_run LEFT JOIN heard USING (workload_uid, serial)
     WHERE $1::text[] IS NULL OR workload_uid = ANY($1)
     GROUP BY workload_uid
+), placed AS (
+    SELECT workload_uid, (array_agg(namespace ORDER BY seen_at DESC, namespace))[1] AS namespace,
+           array_agg(DISTINCT pod_name) AS pods
+    FROM pod_cache WHERE $1::text[] IS NULL OR workload_uid = ANY($1)
+    GROUP BY workload_uid
 ), detected AS (
     SELECT workload_uid, framework, wrapper_framework, base_framework, confidence, created_at,
            updated_at
@@ -30,6 +35,7 @@ WITH heard AS (
 SELECT workload_uid, run.serial, run.run_id, run.brief, run.target_step, run.first_seen AS began,
        detected.framework, detected.wrapper_framework, detected.base_framework,
        detected.confidence, coalesce(summary.runs, 0) AS runs, summary.data_sources, summary.pods,
+       placed.namespace, placed.pods AS known_pods,
        heard.last_step, heard.last_at, heard.received_at, heard.last_values, heard.loss_metric,
        heard.recent_steps, heard.recent_losses,
        (extract(epoch FROM coalesce(summary.first_seen, detected.created_at)) * 1000)::bigint
@@ -40,7 +46,8 @@ FROM newest
 JOIN training_run AS run USING (workload_uid, serial)
 JOIN summary USING (workload_uid)
 LEFT JOIN run_last AS heard USING (workload_uid, serial, data_source)
-FULL JOIN detected USING (workload_uid);
+FULL JOIN detected USING (workload_uid)
+LEFT JOIN placed USING (workload_uid);
 
 -- name: matching
 -- Which of some texts a pattern is found in, whatever the case.

@@ -24,6 +24,7 @@ const COLUMNS = [
 const drawn = signal([0, 40]);
 /** The place of the row the keyboard is at; -1 before the first key. */
 const at = signal(-1);
+let awaited = -1;
 let heldAt = -Infinity;
 
 /** Whether rows should keep their places: nobody likes a target that moves. */
@@ -35,9 +36,7 @@ export function isHeld() {
 export function moveTo(by) {
   const total = fleet.value?.total ?? 0;
   if (!total) return;
-  const focused = /** @type {HTMLElement | null} */ (document.activeElement?.closest("tr[data-at]"));
-  const from = focused ? Number(focused.dataset.at) : at.value;
-  at.value = Math.max(0, Math.min(total - 1, from + by));
+  at.value = Math.max(0, Math.min(total - 1, at.value + by));
   heldAt = performance.now();
   reveal(at.value);
 }
@@ -64,10 +63,18 @@ function reveal(place) {
   const head = document.querySelector(".board thead")?.getBoundingClientRect().height ?? 0;
   if (top < head) window.scrollBy(0, top - head);
   else if (top + height > innerHeight - 8) window.scrollBy(0, top + height - innerHeight + 8);
+  awaited = place;
   measure();
-  requestAnimationFrame(() => {
-    /** @type {HTMLElement | null} */ (document.querySelector(`tr[data-at="${place}"] a`))?.focus({ preventScroll: true });
-  });
+  focusAwaited();
+  if (awaited >= 0) requestAnimationFrame(focusAwaited);
+}
+
+/** The row the keyboard went to gets it once it is in the page. */
+function focusAwaited() {
+  const link = /** @type {HTMLElement | null} */ (awaited < 0 ? null : document.querySelector(`tr[data-at="${awaited}"] a`));
+  if (!link) return;
+  awaited = -1;
+  link.focus({ preventScroll: true });
 }
 
 /** @param {Element} body */
@@ -102,6 +109,7 @@ export function Board() {
   }, []);
   useLayoutEffect(measure, [total]);
   const [first, last] = [Math.min(drawn.value[0], total - 1), Math.min(drawn.value[1], total - 1)];
+  useEffect(focusAwaited);
   useEffect(() => lookAt(first, last, () => undefined), [first, last]);
   const rows = Array.from({ length: last - first + 1 }, (_, i) => first + i);
   return html`<table class="board" aria-rowcount=${total + 1} onPointerMove=${() => { heldAt = performance.now(); }}
@@ -152,7 +160,7 @@ function Row({ row, place }) {
     row.runs > 1 && `${row.runs} runs`,
     name !== row.workload_uid && row.workload_uid,
   ].filter(Boolean).join(" · ");
-  return html`<tr data-at=${place} aria-rowindex=${place + 2} class=${ticked ? "is-ticked" : ""} onFocusIn=${() => { at.value = place; }}
+  return html`<tr data-at=${place} aria-rowindex=${place + 2} class=${ticked ? "is-ticked" : ""} onFocusIn=${() => { if (awaited < 0) at.value = place; }}
       onClick=${(/** @type {MouseEvent} */ event) => openRow(event, row.workload_uid)}>
     <td class="tick"><input type="checkbox" checked=${ticked} aria-label=${`Tick ${name} to compare`} onChange=${() => tick(row.workload_uid)} /></td>
     <th scope="row" class="who"><a href=${workloadAddress(row.workload_uid)} title=${name}>${name}</a><small title=${below}>${below}</small></th>

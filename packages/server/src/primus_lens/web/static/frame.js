@@ -66,8 +66,8 @@ function closeOnBackdrop(event) {
 
 /** @param {{live: Live}} props */
 function PulseLight({ live }) {
-  const { phase, at } = live.pulse.value;
-  const words = { loading: "loading", live: "live", polling: "asking every 2 s", paused: "paused", trouble: "not up to date" };
+  const { phase, at, every } = live.pulse.value;
+  const words = { loading: "loading", live: "live", polling: `asking every ${every / 1000} s`, paused: "paused", trouble: "not up to date" };
   return html`<span class="pulse ${phase}" role="status" title=${at ? `last answer ${say.clock(at)}` : ""}>
     <i aria-hidden="true"></i><span>${words[phase]}</span></span>`;
 }

@@ -9,7 +9,7 @@ const STREAM_AGAIN_MS = 30_000; // a server that sends no events is asked for th
 const ASK_ANYHOW_MS = 30_000; // beside the events: a job that has gone quiet causes none
 
 /** @typedef {{phase: "loading" | "live" | "polling" | "paused" | "trouble", trouble: Trouble | null,
- *   at: number | null}} Pulse  at: when the last answer or event came, Unix ms
+ *   at: number | null, every: number}} Pulse  at: when the last answer or event came, Unix ms; every: ms between questions
  * @typedef {{path: () => string, on: Record<string, (data: any) => void>}} Events
  *   path: under /api/v1; on: what each kind of event does with its data */
 
@@ -20,13 +20,13 @@ setInterval(() => {
   if (!document.hidden) now.value = Date.now() + clockOffset.value;
 }, 1000);
 
-/** Run `refresh` at once, and 2 s after each answer; with `events`, so often only while their stream is
+/** Run `refresh` at once, and `every` so many ms after each answer; with `events`, so often only while their stream is
  * down, for what is new comes by itself. Each new stream begins with a refresh: nothing between is missed.
  * Never while the tab is hidden.
- * @param {() => Promise<void>} refresh @param {Events} [events] */
-export function keepLive(refresh, events) {
+ * @param {() => Promise<void>} refresh @param {Events | null} [events] @param {number} [every] */
+export function keepLive(refresh, events = null, every = EVERY_MS) {
   /** @type {{value: Pulse}} */
-  const pulse = signal({ phase: "loading", trouble: null, at: null });
+  const pulse = signal({ phase: "loading", trouble: null, at: null, every });
   const stream = events ? streamOf(events, { came, opened: () => void beat(), broke: () => void beat() }) : null;
   let failures = 0;
   let timer = 0;
@@ -34,7 +34,7 @@ export function keepLive(refresh, events) {
   let again = false;
 
   function came() {
-    pulse.value = { phase: "live", trouble: null, at: Date.now() };
+    pulse.value = { ...pulse.value, phase: "live", trouble: null, at: Date.now() };
   }
 
   async function beat() {
@@ -47,7 +47,8 @@ export function keepLive(refresh, events) {
     try {
       await refresh();
       failures = 0;
-      pulse.value = { phase: !stream || stream.isOpen() ? "live" : "polling", trouble: null, at: Date.now() };
+      const asks = stream ? !stream.isOpen() : every > EVERY_MS;
+      pulse.value = { ...pulse.value, phase: asks ? "polling" : "live", trouble: null, at: Date.now() };
     } catch (error) {
       failures += 1;
       pulse.value = { ...pulse.value, phase: "trouble", trouble: inWords(error) };
@@ -64,7 +65,7 @@ export function keepLive(refresh, events) {
       const { phase } = pulse.value;
       pulse.value = phase === "live" || phase === "polling" ? { ...pulse.value, phase: "paused" } : pulse.value;
     } else {
-      const pause = stream?.isOpen() && !failures ? ASK_ANYHOW_MS : EVERY_MS * 2 ** failures;
+      const pause = stream?.isOpen() && !failures ? ASK_ANYHOW_MS : every * 2 ** failures;
       timer = setTimeout(beat, Math.min(SLOWEST_MS, pause));
       if (!failures) stream?.openSoon();
     }

@@ -28,16 +28,16 @@ const live = keepLive(async () => {
     if (!(error instanceof Trouble) || error.status < 400 || error.status > 422 || error.status === 401) throw error;
     refused.value = error.message;
   }
-}, { path: () => "/fleet/live", on: { workloads: (data) => received(data.workloads) } });
+}, { path: () => "/fleet/live", on: { workloads: received } });
 
 let asking = 0;
 
-/** @param {Workload[]} rows */
-function received(rows) {
-  const missed = layOver(rows);
+/** @param {{workloads: Workload[], removed?: string[]}} news */
+function received({ workloads, removed = [] }) {
+  const missed = layOver(workloads);
   // A running job outside the fetched rows changes nothing here; a new one, or one in trouble, may.
   const matters = missed.some((row) => row.state !== "running" || now.value - row.first_seen < NEW_MS);
-  if (matters && !asking) {
+  if ((matters || removed.length) && !asking) {
     asking = setTimeout(() => {
       asking = 0;
       live.refreshNow();
