@@ -9,7 +9,7 @@ PIP    := $(BIN)/pip install -qq --disable-pip-version-check
 WIRED  := packages/exporter/pyproject.toml packages/server/pyproject.toml pyproject.toml constraints.txt \
           packages/exporter/primus_lens_wandb_hook.pth
 
-.PHONY: help run demo test test-fast lint types fmt bench matrix integrations constraints browser clean
+.PHONY: help run demo test test-fast lint types fmt bench bench-ui matrix integrations constraints browser clean
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -57,6 +57,10 @@ bench: $(VENV)/test.done  ## The figures the promises rest on, each a ratio with
 	$(BIN)/python bench/grafana.py
 	$(BIN)/python bench/http_ingest.py
 	$(BIN)/python bench/killed.py
+
+bench-ui: $(VENV)/test.done browser  ## What the pages cost a reader, beside TensorBoard and trackio
+	@$(PYTHON) -m venv $(VENV)/peers && $(VENV)/peers/bin/pip install -qq tensorboard trackio 'setuptools<81'
+	$(BIN)/python bench/ui.py --peers $(VENV)/peers
 
 matrix: $(VENV)/test.done  ## The exporter on old and new versions of wandb; VERSIONS="0.16 latest" for a choice
 	$(BIN)/python tests/exporter/matrix.py $(VERSIONS)

@@ -26,6 +26,7 @@ SORTED_BY = (
     *("framework", "state"),
 )
 
+_FRESH_S = 60.0
 _TROUBLE = ("diverged", "crashed", "failed", "stalled", "alerted", "unknown", "running", "finished")
 _OF_AN_ALERT = ("kind", "since", "text", "run_id", "metric")
 _FACETS = ("state", "framework", "namespace")
@@ -74,7 +75,7 @@ async def workloads(database: Database, asked: Asked, *, now: float) -> Page:
     every = await asyncio.to_thread(_rows, found, alerts, now)
     if asked.regex:
         every = await _matching(database, every, asked.regex)
-    return await asyncio.to_thread(_page, every, asked)
+    return await asyncio.to_thread(_page, every, asked, now)
 
 
 async def some(database: Database, only: Sequence[str] | None, *, now: float) -> list[Workload]:
@@ -181,13 +182,13 @@ async def _matching(database: Database, rows: Sequence[Workload], pattern: str) 
     return [rows[place] for place in sorted({owners[place] for place in found})]
 
 
-def _page(rows: Sequence[Workload], asked: Asked) -> Page:
+def _page(rows: Sequence[Workload], asked: Asked, now: float) -> Page:
     sought = asked.q.lower()
     if sought:
         rows = [row for row in rows if sought in " ".join(_words(row)).lower()]
     facets = {facet: dict(_counted(rows, asked, facet)) for facet in _FACETS}
     wanted = [row for row in rows if _passes(row, asked, _FACETS)]
-    ordered = _ordered(wanted, asked.sort)
+    ordered = _ordered(wanted, asked.sort, now)
     return Page(ordered[asked.offset : asked.offset + asked.limit], facets, total_count=len(wanted))
 
 
@@ -203,11 +204,16 @@ def _counted(rows: Sequence[Workload], asked: Asked, facet: str) -> list[tuple[s
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _ordered(rows: Sequence[Workload], sort: str) -> list[Workload]:
-    """Sorted; "-" turns it round. Who has no value comes last either way."""
+def _ordered(rows: Sequence[Workload], sort: str, now: float) -> list[Workload]:
+    """Sorted; "-" turns it round. Who has no value comes last either way.
+
+    Those who reported within a minute are equally fresh: else running jobs, which are equal in
+    trouble, would change places at every look.
+    """
+    fresh_ms = (now - _FRESH_S) * 1000
     by = sort.removeprefix("-")
     newest_first = sorted(rows, key=lambda row: row["workload_uid"])
-    newest_first.sort(key=lambda row: row["last_seen"], reverse=True)
+    newest_first.sort(key=lambda row: min(row["last_seen"], fresh_ms), reverse=True)
     key: Callable[[Workload], Any] = _trouble if by == "trouble" else lambda row: row[by]
     if by == "name":
         key = lambda row: (row["name"] or row["workload_uid"]).lower()  # noqa: E731

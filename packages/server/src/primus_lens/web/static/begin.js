@@ -18,7 +18,7 @@ export function HowToBegin() {
     <p>Nothing appears? In the job's environment this says what is wrong, and how to mend it:</p>
     <${Commands} id="doctor" text="python -m primus_lens_wandb_exporter doctor" />
     <p>Runs that are over can be shown too, from their files:</p>
-    <${Commands} id="import" text=${`primus-lens import --to ${location.origin} ./wandb`} />
+    <${Commands} id="import" text=${`primus-lens import wandb ./wandb --workload my-first-workload --url ${location.origin}`} />
     <p class="dim watching"><i aria-hidden="true"></i>This page is watching: the job appears within seconds of its first <code>wandb.log</code>.</p>
   </div>`;
 }
