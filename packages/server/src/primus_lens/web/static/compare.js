@@ -129,7 +129,7 @@ function Tools({ sides }) {
 function Charts({ sides, groups }) {
   const metrics = metricsOf();
   const { matches } = nameFilter(chosen("q"));
-  const matching = metrics.filter(({ name }) => matches(name));
+  const matching = metrics.filter(matches);
   if (!sides.length) return html`<div class="empty"><h2>All runs are hidden</h2><p><button onClick=${() => choose({ hide: null })}>Show all</button></p></div>`;
   if (!metrics.length) return html`<div class="empty"><h2>No metrics yet</h2><p>They appear with the first number logged.</p></div>`;
   if (!matching.length) {
@@ -141,14 +141,7 @@ function Charts({ sides, groups }) {
     sides, groups, x: xMode(choices.value), log: chosen("y") === "log", smoothing: Number(chosen("smooth", "0")) || 0, starts: startsBy(sides),
     stretch: stretchOf(choices.value), zoom, big: chosen("big"), enlarge: (name) => choose({ big: name || null }),
   };
-  const order = [...matching].sort((a, b) => weight(a.name) - weight(b.name) || a.name.localeCompare(b.name));
-  return html`<div class="grid">${order.map(({ name }) => html`<${CompareCard} key=${name} name=${name} view=${view} />`)}</div>`;
-}
-
-/** Losses first: they are what runs are compared by; what the machine says last. @param {string} name */
-function weight(name) {
-  if (name.startsWith("system")) return 2;
-  return name.includes("loss") ? 0 : 1;
+  return html`<div class="grid">${matching.map((name) => html`<${CompareCard} key=${name} name=${name} view=${view} />`)}</div>`;
 }
 
 /** @type {{value: import("./api.js").Workload[]}} */

@@ -1,7 +1,8 @@
 // What is compared as tables: a row a run with its newest values, and the settings that differ.
-import { html } from "./vendor/index.js";
+import { html, useEffect } from "./vendor/index.js";
 import { choices, choose, chosen, workloadAddress } from "./address.js";
 import { runColour, runDashed } from "./card.js";
+import { metricsOf, newestOf, watch } from "./compared.js";
 import { Ago, Num, StateMark } from "./frame.js";
 import * as say from "./say.js";
 import { leaves } from "./settings_panel.js";
@@ -28,10 +29,20 @@ export function differing(sides) {
   return { differ, same: keys.filter((key) => !differ.includes(key)) };
 }
 
+/** @param {{value: Value | null}} props */
+function Newest({ value }) {
+  return value === null ? html`<span class="dim">–</span>` : html`<${Num} value=${value} />`;
+}
+
 /** A row a run. @param {{sides: Side[]}} props */
 export function RunsTable({ sides }) {
   const hidden = choices.value.getAll("hide");
-  const columns = columnsOf(sides);
+  const metrics = metricsOf().slice(0, VALUES);
+  useEffect(() => {
+    const away = metrics.map(watch);
+    return () => away.forEach((leave) => leave());
+  }, [metrics.join("\n")]);
+  const columns = columnsOf(metrics);
   const sort = chosen("sort");
   const by = columns.find(({ key }) => key === sort.replace(/^-/, ""));
   const rows = by ? sorted(sides, by, sort.startsWith("-")) : sides;
@@ -69,27 +80,19 @@ function leaveOut(side, sides) {
   choose({ w: left, hide: choices.value.getAll("hide").filter((key) => key !== side.key) });
 }
 
-/** @param {Side[]} sides @returns {Column[]} */
-function columnsOf(sides) {
-  const metrics = [...new Set(sides.flatMap((side) => Object.keys(valuesOf(side))))]
-    .sort((a, b) => Number(b.includes("loss")) - Number(a.includes("loss")) || a.localeCompare(b)).slice(0, VALUES);
+/** @param {string[]} metrics @returns {Column[]} */
+function columnsOf(metrics) {
   return [
     { key: "run", word: "Run", number: false, of: (side) => side.label, show: (side) => side.label },
     { key: "state", word: "State", number: false, of: (side) => side.run.state, show: (side) => html`<${StateMark} state=${side.run.state} />` },
     { key: "step", word: "Step", number: true, of: (side) => side.run.last_step, show: (side) => (side.run.last_step === null ? "–" : say.count(side.run.last_step)) },
     ...metrics.map((metric) => ({
       key: `m.${metric}`, word: metric, number: true,
-      of: (/** @type {Side} */ side) => Number(valuesOf(side)[metric] ?? NaN),
-      show: (/** @type {Side} */ side) => (metric in valuesOf(side) ? html`<${Num} value=${valuesOf(side)[metric]} />` : html`<span class="dim">–</span>`),
+      of: (/** @type {Side} */ side) => Number(newestOf(side, metric) ?? NaN),
+      show: (/** @type {Side} */ side) => html`<${Newest} value=${newestOf(side, metric)} />`,
     })),
     { key: "seen", word: "Last report", number: true, of: (side) => side.run.last_seen, show: (side) => (side.run.last_seen ? html`<${Ago} ms=${side.run.last_seen} />` : "–") },
   ];
-}
-
-/** @param {Side} side @returns {Record<string, Value>} */
-function valuesOf({ run }) {
-  const told = /** @type {any} */ (run).last_values ?? run.summary ?? {};
-  return Object.fromEntries(Object.entries(told).filter(([, value]) => typeof value === "number" || value === "NaN" || value === "Infinity" || value === "-Infinity"));
 }
 
 /** Those without a value come last either way. @param {Side[]} sides @param {Column} by @param {boolean} down */

@@ -61,10 +61,19 @@ export function sidesOf() {
   return { sides, all: found.size };
 }
 
-/** Every metric of any of them. */
+/** The names of every metric of any of them. Losses first: they are what runs are compared by; what the machine says last. */
 export function metricsOf() {
-  const uids = [...(details.value ?? new Map()).values()].filter((detail) => detail !== null);
-  return [...new Set(uids.flatMap((detail) => detail.metrics.map((/** @type {{name: string}} */ { name }) => name)))].sort().map((name) => ({ name }));
+  const known = [...(details.value ?? new Map()).values()].filter((detail) => detail !== null);
+  const names = new Set(known.flatMap((detail) => detail.metrics.map((/** @type {{name: string}} */ { name }) => name)));
+  /** @param {string} name */
+  const weight = (name) => (name.startsWith("system") ? 2 : name.includes("loss") ? 0 : 1);
+  return [...names].sort((a, b) => weight(a) - weight(b) || a.localeCompare(b));
+}
+
+/** The newest value of a metric in a run, within the stretch shown. @param {Side} side @param {string} metric */
+export function newestOf(side, metric) {
+  const series = curveOf(metric).value?.series ?? [];
+  return series.find((/** @type {Series} */ one) => one.workload_uid === side.uid && one.serial === side.run.serial && !one.replaced)?.value.at(-1) ?? null;
 }
 
 /** When each began, by its place; for elapsed time. @param {Side[]} sides */
@@ -72,7 +81,7 @@ export function startsBy(sides) {
   return startsOf(sides.map(({ place, run }) => ({ serial: place, started_at: run.started_at })));
 }
 
-/** @type {Map<string, {value: {key: string, bodies: unknown[], series: Series[], trouble: string} | null}>} */
+/** @type {Map<string, {value: {key: string, body: unknown, series: Series[], trouble: string} | null}>} */
 const curves = new Map();
 /** @type {Map<string, number>} */
 const watched = new Map();
@@ -103,7 +112,7 @@ export function hurry() {
     const { key } = wish();
     const missing = [...watched.keys()].filter((metric) => curveOf(metric).value?.key !== key);
     loadCurves(missing).catch((error) => {
-      for (const metric of missing) curveOf(metric).value ??= { key: "", bodies: [], series: [], trouble: error.message };
+      for (const metric of missing) curveOf(metric).value ??= { key: "", body: null, series: [], trouble: error.message };
     });
   }, GATHER_MS);
 }
@@ -127,11 +136,12 @@ export async function refresh() {
 /** What the server is asked for. It knows no elapsed time, so there a stretch covers that of all. */
 function wish() {
   const mode = xMode(choices.value);
-  const uids = [...(details.value ?? new Map())].filter(([, detail]) => detail).map(([uid]) => uid);
+  const { sides } = sidesOf();
+  const uids = [...new Set(sides.map(({ uid }) => uid))];
   const query = new URLSearchParams({ format: "columns", x: mode === "step" ? "step" : "time", max_points: String(POINTS) });
   let stretch = stretchOf(choices.value);
   if (stretch && mode === "elapsed") {
-    const begun = [...startsBy(sidesOf().sides).values()];
+    const begun = [...startsBy(sides).values()];
     stretch = begun.length ? { lo: Math.min(...begun) + stretch.lo * 1000, hi: Math.max(...begun) + stretch.hi * 1000 } : null;
   }
   if (stretch) {
@@ -139,27 +149,23 @@ function wish() {
     query.set("to_x", String(Math.ceil(stretch.hi)));
   }
   for (const uid of uids) query.append("workload", uid);
-  return { key: query.toString(), uids };
+  return { key: query.toString(), any: uids.length > 0 };
 }
 
 /** @param {string[]} metrics */
 async function loadCurves(metrics) {
-  const { key, uids } = wish();
-  if (!uids.length) return;
+  const { key, any } = wish();
+  if (!any) return;
   const batches = Array.from({ length: Math.ceil(metrics.length / METRICS_A_REQUEST) }, (_, i) => metrics.slice(i * METRICS_A_REQUEST, (i + 1) * METRICS_A_REQUEST));
   await Promise.all(batches.map(async (batch) => {
     const asked = new URLSearchParams(key);
-    asked.delete("workload");
     for (const metric of batch) asked.append("metric", metric);
-    const answers = await Promise.all(uids.map((uid) => ask(`/workloads/${encodeURIComponent(uid)}/metrics/data?${asked}`)));
+    const body = await ask(`/metrics/data?${asked}`);
     if (key !== wish().key) return; // the reader has moved on
     for (const metric of batch) {
-      const before = curveOf(metric).value?.bodies;
-      if (before && before.length === answers.length && answers.every((body, i) => body === before[i])) continue; // nothing new
-      const series = answers.flatMap((body, i) => body.series
-        .filter((/** @type {Series} */ one) => one.metric === metric)
-        .map((/** @type {Series} */ one) => ({ ...one, workload_uid: uids[i] })));
-      curveOf(metric).value = { key, bodies: answers, series, trouble: "" };
+      if (curveOf(metric).value?.body === body) continue; // nothing new
+      const series = body.series.filter((/** @type {Series} */ one) => one.metric === metric);
+      curveOf(metric).value = { key, body, series, trouble: "" };
     }
   }));
 }

@@ -68,7 +68,8 @@ function closeOnBackdrop(event) {
 function PulseLight({ live }) {
   const { phase, at, every } = live.pulse.value;
   const words = { loading: "loading", live: "live", polling: `asking every ${every / 1000} s`, paused: "paused", trouble: "not up to date" };
-  return html`<span class="pulse ${phase}" role="status" title=${at ? `last answer ${say.clock(at)}` : ""}>
+  const kind = phase === "polling" && every > 2000 ? "steady" : phase; // meant so, where nothing comes by itself
+  return html`<span class="pulse ${kind}" role="status" title=${at ? `last answer ${say.clock(at)}` : ""}>
     <i aria-hidden="true"></i><span>${words[phase]}</span></span>`;
 }
 
