@@ -1,10 +1,11 @@
 """What the exporter adds to a wandb.log: p50, p99 and p99.9, server up, down and hanging.
 
 First the tap alone, called in a loop over a publish that does nothing: the least a row can cost,
-free of what else runs on the machine. Then real jobs, 1 ms between two rows. There each call is its
-own pair: one clock around our tap, one around wandb's own publish inside it; the difference is what
-we added to that very call, lock, write and waiting for the sender's thread included. The whole
-calls are timed as well, in processes with and without the hook in turn; the noise of run.log (200
+free of what else runs on the machine. Then real jobs, rows back to back and 1 ms between two. There
+each call is its own pair: one clock around our tap, one around wandb's own publish inside it; the
+difference is what we added to that very call, lock, write and waiting for the sender's thread
+included. A wrapper that does nothing stands in the same place in the job without the hook: what the
+machine takes for a Python call there. The whole calls are timed as well; the noise of run.log (200
 us and more) makes these columns something to look at, not to judge by.
 
     python bench/exporter/log_cost.py [--rows 3000] [--sizes 1 10 50 200]
@@ -26,26 +27,26 @@ BUDGET_US = {"p50": 5, "p99": 50, "p99.9": 200}  # for 10 scalars; p50 of the ta
 
 JOB = r"""
 import json, sys, time
-rows, width, hooked = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "hook"
+rows, width, hooked, pause = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "hook", float(sys.argv[4])
 import wandb
 from wandb.sdk.interface.interface_shared import InterfaceShared
 clock = time.perf_counter_ns
 inside, added, whole = [0], [], []
+publish = InterfaceShared._publish_partial_history
+def timed_inside(self, message):
+    begin = clock()
+    publish(self, message)
+    inside[0] = clock() - begin
+InterfaceShared._publish_partial_history = timed_inside
 if hooked:
-    publish = InterfaceShared._publish_partial_history
-    def timed_inside(self, message):
-        begin = clock()
-        publish(self, message)
-        inside[0] = clock() - begin
-    InterfaceShared._publish_partial_history = timed_inside
     from primus_lens_wandb_exporter import _activate, _import_watch
     _import_watch.install(wandb)
-    tapped = InterfaceShared._publish_partial_history
-    def timed_outside(self, message):
-        begin = clock()
-        tapped(self, message)
-        added.append(clock() - begin - inside[0])
-    InterfaceShared._publish_partial_history = timed_outside
+tapped = InterfaceShared._publish_partial_history
+def timed_outside(self, message):
+    begin = clock()
+    tapped(self, message)
+    added.append(clock() - begin - inside[0])
+InterfaceShared._publish_partial_history = timed_outside
 run = wandb.init(project="bench", mode="offline")
 data = {f"train/metric_{n}": 0.1234567 * n for n in range(width)}
 for n in range(rows):
@@ -53,7 +54,8 @@ for n in range(rows):
     begin = clock()
     run.log(data)
     whole.append(clock() - begin)
-    time.sleep(0.001)
+    if pause:
+        time.sleep(pause)
 print(json.dumps({"added": added[50:], "whole": whole[50:]}))
 sys.stdout.flush()
 run.finish()
@@ -120,9 +122,9 @@ def run(words: list[str], url: str) -> str:
     return done.stdout
 
 
-def job(url: str, rows: int, width: int, *, hooked: bool) -> dict[str, list[int]]:
-    """Run one job; returns its timings in nanoseconds."""
-    out = run([JOB, str(rows), str(width), "hook" if hooked else "bare"], url)
+def job(url: str, rows: int, width: int, *, hooked: bool, pause: float) -> dict[str, list[int]]:
+    """Run one job; returns its timings in nanoseconds. pause: seconds between two rows."""
+    out = run([JOB, str(rows), str(width), "hook" if hooked else "bare", str(pause)], url)
     found: dict[str, list[int]] = json.loads(out.splitlines()[0])
     return found
 
@@ -140,18 +142,19 @@ def main() -> int:
         width, spent = line.split()
         print(f"        {width:>7}  {float(spent):6.2f}")
         kept = kept and (width != "10" or float(spent) <= BUDGET_US["p50"])
-    print("us per call in jobs   added by us              run.log with / without")
-    print("server  scalars     p50    p99  p99.9        p50         p99           p99.9")
+    print("us per call in jobs   added by us          an empty wrapper     run.log with / without")
+    print("server  pause scalars   p50   p99 p99.9    p50   p99 p99.9        p50         p99")
     for state in ("up", "down", "hangs"):
         receiver.answer = accept if state == "up" else lambda _request: "stall"
         url = "http://127.0.0.1:9/api/v1" if state == "down" else receiver.url
-        for width in chosen.sizes:
-            bare = quantiles(job(url, chosen.rows, width, hooked=False)["whole"])
-            timed = job(url, chosen.rows, width, hooked=True)
-            ours, whole = quantiles(timed["added"]), quantiles(timed["whole"])
-            cells = " ".join(f"{ours[name]:6.1f}" for name in ours)
-            both = "  ".join(f"{whole[name]:6.0f}/{bare[name]:<6.0f}" for name in ours)
-            print(f"{state:7} {width:7}  {cells}   {both}", flush=True)
+        for pause, width in [(0.0, 10), *((0.001, width) for width in chosen.sizes)]:
+            bare = job(url, chosen.rows, width, hooked=False, pause=pause)
+            with_us = job(url, chosen.rows, width, hooked=True, pause=pause)
+            ours, empty = quantiles(with_us["added"]), quantiles(bare["added"])
+            whole, plain = quantiles(with_us["whole"]), quantiles(bare["whole"])
+            cells = " ".join(f"{each[name]:5.1f}" for each in (ours, empty) for name in each)
+            both = "  ".join(f"{whole[name]:6.0f}/{plain[name]:<6.0f}" for name in ("p50", "p99"))
+            print(f"{state:7} {pause * 1e3:3.0f}ms {width:7} {cells}  {both}", flush=True)
             if width == 10:
                 kept = kept and all(ours[name] <= BUDGET_US[name] for name in ("p99", "p99.9"))
     receiver.close()

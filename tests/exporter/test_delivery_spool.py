@@ -1,5 +1,6 @@
 """The spool at its limits: full, orphaned, damaged, remote, unwritable; nothing lost unsaid."""
 
+import errno
 import os
 import threading
 
@@ -242,6 +243,92 @@ def test_a_remote_folder_that_hangs_costs_bounded_memory(tmp_path, receiver, mon
     bench.die()
 
 
+def mapped(recorder):
+    """Whether the stream writes into mapped memory now."""
+    return recorder.spool.segments[-1].room is not None
+
+
+@pytest.fixture
+def in_place(monkeypatch):
+    """The folder lies on a file system that overwrites in place, whatever this machine has."""
+    monkeypatch.setattr(_filesystem, "overwrites_in_place", lambda _folder: True)
+
+
+@pytest.mark.usefixtures("in_place")
+def test_an_heir_reads_a_mapped_segment(tmp_path, receiver):
+    """What was copied into a mapped segment outlives its process; its empty room is no damage."""
+    receiver.answer = refuse(503)
+    bench = Bench(tmp_path, receiver.url)
+    recorder = bench.stream()
+    log(recorder, 0, 10)
+    assert not mapped(recorder)
+    bench.tick()
+    log(recorder, 10, 5000)
+    assert mapped(recorder)
+    bench.die()
+    receiver.answer = accept
+    adopt(tmp_path, receiver)
+    assert sorted(set(steps(receiver))) == list(range(5000))
+    assert receiver.gaps() == []
+    assert list(tmp_path.glob("primus-lens-*/*")) == []
+
+
+@pytest.mark.usefixtures("in_place")
+def test_a_row_larger_than_a_segment_is_kept(tmp_path, receiver):
+    """A row that no mapped segment has room for is written the plain way."""
+    bench = Bench(tmp_path, receiver.url, PRIMUS_LENS_WANDB_SPOOL_BYTES="65536")
+    recorder = bench.stream()
+    log(recorder, 0, 1)
+    bench.tick()
+    log(recorder, 1, 2)
+    assert mapped(recorder)
+    log(recorder, 2, 3, width=700)
+    assert not mapped(recorder)
+    bench.tick()
+    log(recorder, 3, 4)
+    assert mapped(recorder)
+    bench.settle()
+    assert steps(receiver) == [0, 1, 2, 3]
+    bench.die()
+
+
+@pytest.mark.usefixtures("in_place")
+def test_a_disk_without_room_is_never_mapped(tmp_path, receiver, monkeypatch):
+    """Room that cannot be allocated is not mapped, for touching it would kill the job."""
+
+    def full(_fd, _start, _size):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    bench = Bench(tmp_path, receiver.url)
+    recorder = bench.stream()
+    log(recorder, 0, 10)
+    bench.tick()
+    log(recorder, 10, 20)
+    assert not mapped(recorder)
+    bench.settle()
+    assert steps(receiver) == list(range(20))
+    assert sorted(path.suffix for path in tmp_path.glob("primus-lens-*/s1/*")) == [".lock", ".seg"]
+    bench.die()
+
+
+@pytest.mark.usefixtures("in_place")
+def test_touching_what_follows_changes_nothing_that_is_written(tmp_path, receiver):
+    """After a sync the pages that follow are touched; every row is still read."""
+    receiver.answer = refuse(503)
+    bench = Bench(tmp_path, receiver.url)
+    recorder = bench.stream()
+    for first in range(0, 100, 10):
+        log(recorder, first, first + 10)
+        bench.sender._next_sync = 0.0
+        bench.tick()
+    assert mapped(recorder)
+    receiver.answer = accept
+    bench.settle()
+    assert sorted(steps(receiver)) == list(range(100))
+    bench.die()
+
+
 MOUNTS = """\
 22 1 259:1 / / rw,relatime - ext4 /dev/root rw
 30 22 0:30 / /mnt rw - nfs4 server:/export rw
@@ -269,6 +356,16 @@ def test_the_mount_table_tells_what_is_local(tmp_path, folder, local):
     """The innermost mount decides, and the folder itself is never touched."""
     (tmp_path / "mounts").write_text(MOUNTS)
     assert _filesystem.is_local(folder, str(tmp_path / "mounts")) is local
+
+
+@pytest.mark.parametrize(
+    "folder, in_place",
+    [("/opt/x", True), ("/mnt/fast/x", True), ("/home/me", False), ("/mnt/x", False)],
+)
+def test_the_mount_table_tells_what_may_be_mapped(tmp_path, folder, in_place):
+    """Only file systems known to overwrite in place are mapped: not overlays, not networks."""
+    (tmp_path / "mounts").write_text(MOUNTS)
+    assert _filesystem.overwrites_in_place(folder, str(tmp_path / "mounts")) is in_place
 
 
 def test_without_a_mount_table_folders_count_as_local(tmp_path):

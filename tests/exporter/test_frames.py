@@ -67,6 +67,13 @@ def test_one_changed_byte_costs_one_frame():
         assert whole(bytes(changed)) == [f for n, f in enumerate(frames) if n != hit]
 
 
+@given(FRAMES, FRAMES, st.integers(1, 5000))
+def test_room_that_was_never_written_is_no_damage(before, after, size):
+    """Zeros between frames hide nothing and are not reported as damage."""
+    text = bytes_of(before) + bytes(size) + bytes_of(after)
+    assert [item for _, item in _frames.scan(text)] == before + after
+
+
 @pytest.mark.parametrize("tail", [b"P", b"PLw1", b"PLw1\xff\xff\xff\xff", b"xyz"])
 def test_reading_goes_on_where_an_unfinished_frame_begins(tail):
     """The last offset is the end of the last whole frame, so a later scan loses nothing."""

@@ -59,7 +59,7 @@ def scan(data: bytes, start: int = 0) -> Iterator[tuple[int, Union[Frame, Damage
 
     Yields (offset after it, frame). Damaged bytes are skipped up to the next whole frame and
     yielded as Damage; an incomplete frame at the end yields nothing, so the offset of the last item
-    is where a later scan goes on.
+    is where a later scan goes on. A range of zeros is room nobody has written to, no damage.
     """
     at = start
     while True:
@@ -73,7 +73,8 @@ def scan(data: bytes, start: int = 0) -> Iterator[tuple[int, Union[Frame, Damage
         there = _next_whole_frame(data, at + 1)
         if there < 0:
             return
-        yield there, Damage(at, there)
+        if data.count(0, at, there) < there - at:
+            yield there, Damage(at, there)
         at = there
 
 

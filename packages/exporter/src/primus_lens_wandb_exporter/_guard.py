@@ -1,7 +1,7 @@
 """The only broad `except` of the package: our faults are counted here and go no further."""
 
 from types import TracebackType
-from typing import Optional
+from typing import Any, Callable, Optional
 
 from primus_lens_wandb_exporter import _errors
 
@@ -35,3 +35,18 @@ class Guard:
 
 
 guard = Guard
+
+
+def guarded(where: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the call, answering None where it raises: a Guard at half the price, for hot paths."""
+
+    def run(*args: Any) -> Any:
+        try:
+            return call(*args)
+        except Exception as error:
+            _errors.note(where, error)
+            if reraise:
+                raise
+            return None
+
+    return run

@@ -20,6 +20,7 @@ from primus_lens_wandb_exporter import (
     _frames,
     _guard,
     _process,
+    _recorder,
     _run_facts,
     _tensorboard,
 )
@@ -36,7 +37,6 @@ _PAYLOADS: dict[int, Callable[[Any], bytes]] = {
     _frames.CONFIG: _run_facts.of_config,
     _frames.SUMMARY: _run_facts.of_summary,
 }
-_ROW = _guard.guard("row")
 _FACT = _guard.guard("fact")
 
 
@@ -112,24 +112,18 @@ def _row_tap(process: Any) -> Callable[[Any], Any]:
     lock contended: the same work took 20 us there instead of 8 (and no row is lost to a death in
     between). When publishing fails, wandb's step numbers are no longer ours to know.
     """
-    extras = process.extras
     recorders = process.recorders
+    opened = _guard.guarded("row", process.recorder_of)
+    record = _guard.guarded("row", _recorder.Recorder.row)
+    extras = process.extras
 
     def wrap(original: Any) -> Any:
         def _publish_partial_history(self: Any, *args: Any, **kwargs: Any) -> Any:
-            recorder = None
-            with _ROW:
-                recorder = recorders.get(self._stream_id) or process.recorder_of(self)
+            recorder = recorders.get(getattr(self, "_stream_id", None)) or opened(self)
             if recorder is None:
                 return original(self, *args, **kwargs)
             with recorder.lock:
-                with _ROW:
-                    message = args[0] if args else next(iter(kwargs.values()))
-                    if extras.as_json:
-                        items = message.item
-                        in_json = not items or items[0].value_json
-                        message.MergeFromString(extras.as_json if in_json else extras.as_typed)
-                    recorder.row(message)
+                record(recorder, args[0] if args else next(iter(kwargs.values()), None), extras)
                 try:
                     return original(self, *args, **kwargs)
                 except BaseException:

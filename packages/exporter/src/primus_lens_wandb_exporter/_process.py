@@ -187,17 +187,9 @@ def start() -> Process:
     process = _started.get("process")
     if process is None:
         process = _started["process"] = Process(dict(os.environ))
-        atexit.register(_guarded("exit", process.before_exit))
+        atexit.register(_guard.guarded("exit", process.before_exit))
         os.register_at_fork(
-            after_in_child=_guarded("fork", process.after_fork_in_child),
-            after_in_parent=_guarded("fork", process.after_fork_in_parent),
+            after_in_child=_guard.guarded("fork", process.after_fork_in_child),
+            after_in_parent=_guard.guarded("fork", process.after_fork_in_parent),
         )
     return process
-
-
-def _guarded(where: str, call: Any) -> Any:
-    def run() -> None:
-        with _guard.guard(where):
-            call()
-
-    return run

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Any, Callable, Optional
 
-from primus_lens_wandb_exporter import _frames, _guard, _spool, _wandb_file
+from primus_lens_wandb_exporter import _extras, _frames, _guard, _spool, _wandb_file
 
 _FACT_WAITS_S = 0.5
 
@@ -20,6 +20,7 @@ class Recorder:
 
     owned: this process started the run, so it alone numbers the rows. shared: it is one of several
     that write to the run (mode="shared"), which wandb's backend numbers, whatever step is given.
+    typed: its rows come in wandb 0.31's typed encoding, as its first row shows.
     lock: held around wandb's own publish and our append together, so both see the rows in one
     order; re-entrant, since a signal handler may log too.
     """
@@ -29,14 +30,22 @@ class Recorder:
         self.lock = threading.RLock()
         self.step = 0
         self.shared = False
+        self.typed: Optional[bool] = None
         self.ended = False
         self.refused = 0  # rows wandb itself drops: behind the current step, or after finish
         self._file: Optional[_wandb_file.WandbFile] = None
         self._file_is_whole = False
         self._end = b""  # of a run read from its file: kept back until that is whole
 
-    def row(self, message: Any) -> None:
-        """Record a PartialHistoryRequest that wandb has just published. The lock is held."""
+    def row(self, message: Any, extras: _extras.Extras) -> None:
+        """Record a PartialHistoryRequest that wandb is about to publish. The lock is held.
+
+        extras: what the row is given in passing.
+        """
+        if extras.as_json:
+            if self.typed is None and message.item:
+                self.typed = not message.item[0].value_json
+            message.MergeFromString(extras.as_typed if self.typed else extras.as_json)
         step = message.step.num if message.HasField("step") and not self.shared else None
         flush = message.action.flush if message.HasField("action") else step is None
         self.place(_frames.ROW, step, message.SerializeToString(), flush=flush)

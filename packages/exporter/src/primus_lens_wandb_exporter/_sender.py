@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from primus_lens_wandb_exporter import (
     _adopt,
@@ -31,7 +31,7 @@ SYNC_S = 0.5  # what a power cut can take
 ADOPT_S = 10.0
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.5, 60.0
 _PAUSE_S = 0.00005
-_NOTE_WAITS_S = 0.1  # wandb may hang in its publish with the lock held; delivery goes on then
+_LOCK_WAITS_S = 0.1  # wandb may hang in its publish with the lock held; delivery goes on then
 
 
 class LiveSource:
@@ -45,12 +45,25 @@ class LiveSource:
         """Write what the training thread may not write itself."""
         self.recorder.spool.write_queued()
 
+    def make_ready(self, pause: Callable[[], None]) -> None:
+        """Prepare what the training thread will write to next."""
+        if not self.recorder.ended:
+            self.recorder.spool.make_ready(pause)
+
     def note(self, kept: dict[str, Any]) -> bool:
         """Write what a later reader must know; False while the training thread is publishing."""
-        if not self.recorder.lock.acquire(timeout=_NOTE_WAITS_S):
+        return self._locked(self.recorder.spool.note, json.dumps(kept).encode())
+
+    def sync(self) -> None:
+        """Bring what is written to the disk, and the pages that follow back to hand."""
+        self.segments[-1].sync()
+        self._locked(self.recorder.spool.keep_at_hand)
+
+    def _locked(self, call: Callable[..., None], *args: bytes) -> bool:
+        if not self.recorder.lock.acquire(timeout=_LOCK_WAITS_S):
             return False
         try:
-            self.recorder.spool.note(json.dumps(kept).encode())
+            call(*args)
         finally:
             self.recorder.lock.release()
         return True
@@ -159,6 +172,7 @@ class Sender:
         now = time.monotonic()
         for feed in list(self.live):
             with _guard.guard("fresh"):  # one stream's trouble is not the others'
+                feed.source.make_ready(self._pause)
                 feed.source.recorder.copy_rows(self._pause)
                 self._fresh(feed, now)
         if now >= self._next_sync:
@@ -338,10 +352,9 @@ class Sender:
 
     def _sync(self) -> None:
         for feed in self.live:
-            segments = list(feed.source.segments)
-            if segments and feed.at.seq > feed.synced_seq:
+            if feed.source.segments and feed.at.seq > feed.synced_seq:
                 feed.synced_seq = feed.at.seq
-                segments[-1].sync()
+                feed.source.sync()
 
     def _write_rows(self, feed: Feed) -> None:
         if not feed.rows:

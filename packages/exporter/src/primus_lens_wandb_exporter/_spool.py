@@ -4,16 +4,22 @@ A stream is what one process logs to one run: numbered frames in files of about 
 folder cannot be written (full, read-only, not ours) segments live in memory instead, so the job's
 rows still arrive while the process lives. When the stream is full its oldest segment goes.
 
+Where the file system allows, the sender's thread keeps the next segment ready: its room allocated
+and mapped, so that writing a record is copying its bytes. That is what survives the process as well
+as a write does, and costs neither a system call nor the interpreter lock, which other threads of
+wandb's take for up to 100 us while we write (docs/adr/0012-mapped-segments.md).
+
 On a file system that is not local every touch may hang, so there the training thread only queues
 its frames and the sender's thread writes them; a sudden death then costs what was queued since the
 sender last looked, a quarter of a second.
 """
 
 import fcntl
+import mmap
 import os
 import stat
 from collections import deque
-from typing import Optional
+from typing import Callable, Optional
 
 from primus_lens_wandb_exporter import _errors, _filesystem, _frames
 
@@ -21,20 +27,41 @@ SEGMENT_BYTES = 1 << 20
 MEMORY_BYTES = 16 << 20  # what a job whose disk is full can spare
 LOCK_NAME = "owner.lock"
 SUFFIX = ".seg"
+NEXT_NAME = "next"
+_PAGES_AT_HAND = 16  # 64 KiB: what a job that logs 250 rows a second writes between two syncs
+_PAGES_A_PAUSE = 16  # touching a page takes some 3 us, in which the training thread waits
 
 
 class Segment:
     """One file of frames. path is "" for a segment in memory.
 
     index counts from 0; first and last are the sequence numbers within; size is what is written
-    and may be read.
+    and may be read. room: the file's bytes where they are mapped, zeros beyond size.
     """
 
-    __slots__ = ("fd", "first", "index", "last", "path", "size")
+    __slots__ = ("fd", "first", "index", "last", "path", "room", "size")
 
     def __init__(self, index: int, path: str, fd: int, first: int) -> None:
         self.index, self.path, self.fd, self.first = index, path, fd, first
         self.last, self.size = first - 1, 0
+        self.room: Optional[mmap.mmap] = None
+
+    def write(self, frame: bytes) -> bool:
+        """Append a frame; False where it does not fit. Raises OSError."""
+        start, room = self.size, self.room
+        if room is not None:
+            end = start + len(frame)
+            if end > len(room):
+                return False
+            room[start:end] = frame
+            self.size = end
+            return True
+        written = os.write(self.fd, frame)
+        if written != len(frame):
+            os.ftruncate(self.fd, start)  # a torn frame would cost the one after it
+            return False
+        self.size = start + written
+        return True
 
     def read(self, start: int, end: int) -> bytes:
         """Return these bytes; fewer if the file is shorter. Raises OSError when it is gone."""
@@ -58,6 +85,9 @@ class Segment:
 
     def close(self) -> None:
         """Close what the writer holds; a segment in memory is gone with that."""
+        room, self.room = self.room, None
+        if room is not None:
+            room.close()
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
@@ -85,6 +115,8 @@ class Spool:
         self._segment_bytes = min(SEGMENT_BYTES, max(limit_bytes // 8, 4096))
         self._segment: Optional[Segment] = None  # the one that is written
         self.remote = not _filesystem.is_local(folder)
+        self._maps = not self.remote and _filesystem.overwrites_in_place(folder)
+        self._next: Optional[mmap.mmap] = None  # for the training thread to take
         self._queue: deque[tuple[bytes, int]] = deque()
         self._queued = self._taken = 0  # bytes; each is counted by one thread alone
         self._lock_fd = -1
@@ -98,7 +130,10 @@ class Spool:
         """
         self.seq = seq = self.seq + 1
         frame = _frames.encode(kind, flags, seq, step, payload)
-        if not self.remote:
+        segment = self._segment
+        if segment is not None and segment.room is not None and segment.write(frame):
+            segment.last = seq
+        elif not self.remote:
             self._write(frame, seq)
         elif self._queued - self._taken > MEMORY_BYTES:
             raise OSError("the spool takes no more: its file system does not keep up")
@@ -113,42 +148,90 @@ class Spool:
             self._taken += len(frame)
             self._write(frame, seq)
 
+    def make_ready(self, pause: Callable[[], None]) -> None:
+        """Keep the next segment ready; called by the sender's thread only.
+
+        pause: called now and then, so that the training thread gets the interpreter. A file system
+        without the room is asked once: rows are then written the plain way.
+        """
+        if not self._maps or self._next is not None or self._segment is None:
+            return
+        try:
+            self._next = _mapped(os.path.join(self.folder, NEXT_NAME), self._segment_bytes, pause)
+        except (OSError, ValueError) as error:
+            self._maps = False
+            _errors.note("spool_map", error)
+            _unlink(os.path.join(self.folder, NEXT_NAME))
+
+    def keep_at_hand(self) -> None:
+        """Touch the pages that are written next; the stream's lock is held.
+
+        Syncing a file makes the next write to each of its pages a fault, some 10 us long.
+        """
+        segment = self._segment
+        if segment is not None and segment.room is not None:
+            end = min(segment.size + _PAGES_AT_HAND * mmap.PAGESIZE, len(segment.room))
+            for unwritten in range(segment.size, end, mmap.PAGESIZE):
+                segment.room[unwritten] = 0
+
     def note(self, payload: bytes) -> None:
         """Write what a later reader must know that is not a record."""
         self._write(_frames.encode(_frames.STATE, 0, self.seq, 0, payload), self.seq)
 
     def _write(self, frame: bytes, seq: int) -> None:
         segment = self._segment
-        if segment is None or segment.size + len(frame) > self._segment_bytes:
-            segment = self._rotate(seq)
+        if segment is None or self._is_over(segment, frame):
+            segment = self._rotate(seq, len(frame))
         if not self._put(segment, frame):
-            segment = self._rotate(seq, memory=True)
+            segment = self._rotate(seq, len(frame), memory=True)
             if not self._put(segment, frame):
                 raise OSError("the spool takes no more: neither disk nor memory")
         segment.last = seq
 
+    def _is_over(self, segment: Segment, frame: bytes) -> bool:
+        """Say whether a segment is full, or written the plain way while a mapped one is ready."""
+        if segment.room is None and self._next is not None:
+            return True
+        return segment.size + len(frame) > self._segment_bytes
+
     def _put(self, segment: Segment, frame: bytes) -> bool:
         try:
-            written = os.write(segment.fd, frame)
-            if written == len(frame):
-                segment.size += written
-                return True
-            os.ftruncate(segment.fd, segment.size)  # a torn frame would cost the one after it
+            return segment.write(frame)
         except OSError as error:
             _errors.note("spool_write", error)
-        return False
+            return False
 
-    def _rotate(self, first: int, *, memory: bool = False) -> Segment:
+    def _rotate(self, first: int, room: int, *, memory: bool = False) -> Segment:
+        """Begin a segment whose first record is `first` and takes `room` bytes."""
         if self.segments and self.segments[-1].path:
             self.segments[-1].close()
-        segment = None if memory else self._disk_segment(first)
+        head = _frames.encode(_frames.HEAD, 0, first, 0, self.head)
+        segment = None
+        if not memory:
+            segment = self._mapped_segment(first, len(head) + room) or self._disk_segment(first)
         if segment is None:
             segment = Segment(self._made, "", os.memfd_create("primus-lens"), first)
         self._made += 1
-        self._put(segment, _frames.encode(_frames.HEAD, 0, first, 0, self.head))
+        self._put(segment, head)
         self._segment = segment
         self.segments.append(segment)
         self._evict()
+        return segment
+
+    def _mapped_segment(self, first: int, room: int) -> Optional[Segment]:
+        """Take the segment that is ready, if there is one with that much room."""
+        if self._next is None or room > self._segment_bytes:
+            return None
+        mapped, self._next = self._next, None
+        path = os.path.join(self.folder, f"{self._made:08d}{SUFFIX}")
+        try:
+            os.rename(os.path.join(self.folder, NEXT_NAME), path)
+        except OSError as error:
+            _errors.note("spool_open", error)
+            mapped.close()
+            return None
+        segment = Segment(self._made, path, -1, first)
+        segment.room = mapped
         return segment
 
     def _disk_segment(self, first: int) -> Optional[Segment]:
@@ -173,7 +256,7 @@ class Spool:
         while len(self.segments) > 1:
             on_disk = sum(s.size for s in self.segments if s.path)
             in_memory = sum(s.size for s in self.segments if not s.path)
-            room = self._segment_bytes
+            room = self._segment_bytes * (1 + self._maps)
             if on_disk + in_memory + room <= self._limit and in_memory + room <= MEMORY_BYTES:
                 return
             self.segments.popleft().remove()
@@ -187,6 +270,9 @@ class Spool:
         """Close every descriptor; files stay for whoever adopts them."""
         for segment in self.segments:
             segment.close()
+        mapped, self._next = self._next, None
+        if mapped is not None:
+            mapped.close()
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
@@ -197,10 +283,31 @@ class Spool:
             self.segments.popleft().remove()
         held = self._lock_fd >= 0
         if held:
+            if self._next is not None:
+                _unlink(os.path.join(self.folder, NEXT_NAME))
             _unlink(os.path.join(self.folder, LOCK_NAME))
         self.close()
         if held:
             _rmdir(self.folder)
+
+
+def _mapped(path: str, size: int, pause: Callable[[], None]) -> mmap.mmap:
+    """Make a file of zeros, its room allocated and its pages at hand. Raises OSError.
+
+    Allocated first, because a mapped byte that finds no room kills the process.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o600)
+    try:
+        os.posix_fallocate(fd, 0, size)
+        mapped = mmap.mmap(fd, size)
+    finally:
+        os.close(fd)
+    for page in range(0, size, mmap.PAGESIZE):
+        mapped[page] = 0
+        if not page % (mmap.PAGESIZE * _PAGES_A_PAUSE):
+            pause()
+    return mapped
 
 
 def make_private(folder: str) -> None:
