@@ -27,7 +27,8 @@ BUDGET_US = {"p50": 5, "p99": 50, "p99.9": 200}  # for 10 scalars; p50 of the ta
 
 JOB = r"""
 import json, sys, time
-rows, width, hooked, pause = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "hook", float(sys.argv[4])
+rows, width, pause = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[4])
+hooked = sys.argv[3] == "hook"
 import wandb
 from wandb.sdk.interface.interface_shared import InterfaceShared
 clock = time.perf_counter_ns

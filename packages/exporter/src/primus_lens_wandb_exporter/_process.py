@@ -103,7 +103,7 @@ class Process:
             return
         if _skips_atexit():
             self._ends_with_multiprocessing = True
-            finish = _guarded("exit", lambda: self.sender.finish(_sender.EXIT_S))
+            finish = _guard.guarded("exit", lambda: self.sender.finish(_sender.EXIT_S))
             util.Finalize(None, finish, exitpriority=-100)
 
     def head(self, run_id: str, stream: str, *, owned: bool) -> bytes:
