@@ -9,12 +9,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 from serving import NO_SELF_METRICS, UP_WITHIN_S, Server, run
 
 from primus_lens.store import tokens
 from primus_lens.store.database import Database
 from primus_lens.store.embedded import EmbeddedPostgres
+
+# How long an example takes says how busy the machine is, nothing about the law.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 NEEDS = {
     "database_dsn": "pg",
