@@ -274,6 +274,26 @@ def test_an_heir_reads_a_mapped_segment(tmp_path, receiver):
 
 
 @pytest.mark.usefixtures("in_place")
+def test_an_heir_knows_that_a_run_had_ended(tmp_path, receiver):
+    """A run whose end was delivered has not crashed, though its process died before tidying up."""
+    bench = Bench(tmp_path, receiver.url)
+    recorder = bench.stream()
+    log(recorder, 0, 10)
+    bench.tick()
+    log(recorder, 10, 20)
+    recorder.end(0)
+    (feed,) = bench.sender.live
+    feed.fill()
+    assert bench.sender._post(feed, feed.take_ready())
+    feed.settle()
+    assert recorder.spool.segments[0].index > 0
+    bench.die()
+    adopt(tmp_path, receiver)
+    assert receiver.run_facts()["state"] == "finished"
+    assert list(tmp_path.glob("primus-lens-*/*")) == []
+
+
+@pytest.mark.usefixtures("in_place")
 def test_a_row_larger_than_a_segment_is_kept(tmp_path, receiver):
     """A row that no mapped segment has room for is written the plain way."""
     bench = Bench(tmp_path, receiver.url, PRIMUS_LENS_WANDB_SPOOL_BYTES="65536")

@@ -2,12 +2,7 @@
 
 import socket
 
-import hypothesis
 import pytest
-
-# A shared machine may take any time for one example; how long it takes is no fact under test.
-hypothesis.settings.register_profile("lens", deadline=None)
-hypothesis.settings.load_profile("lens")
 
 
 @pytest.fixture

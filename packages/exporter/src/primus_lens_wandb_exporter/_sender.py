@@ -302,7 +302,7 @@ class Sender:
 
     def _mark_crashed(self, feed: Feed) -> bool:
         """Say that a run whose process is gone without finishing it has crashed."""
-        if not feed.head.get("owned") or feed.facts.get("state") in ("finished", "failed"):
+        if not feed.head.get("owned") or feed.at.reading.ended:
             return True
         if not self._may_try():
             return False

@@ -32,7 +32,7 @@ class Reading:
 
     config, summary: all that was said of each. definitions: metric or glob name -> what
     define_metric said. latest: last value of each step metric, "" while there is none. row,
-    row_step, row_at: the row that is not complete yet.
+    row_step, row_at: the row that is not complete yet. ended: the run's end was read.
     """
 
     def __init__(self, kept: Optional[dict[str, Any]] = None) -> None:
@@ -44,6 +44,7 @@ class Reading:
         self.row: dict[str, str] = kept.get("row", {})
         self.row_step: int = kept.get("row_step", 0)
         self.row_at: str = kept.get("row_at", "")
+        self.ended: bool = kept.get("ended", False)
         self.origin: str = ""
         self.names: dict[str, str] = {}
         self.refused_names = 0
@@ -58,6 +59,7 @@ class Reading:
             "row": self.row,
             "row_step": self.row_step,
             "row_at": self.row_at,
+            "ended": self.ended,
         }
 
     def copy(self) -> "Reading":
@@ -88,6 +90,7 @@ class Reading:
         elif frame.kind in _FIRST_VALUES:
             definitions = [self._define(frame.payload, _FIRST_VALUES[frame.kind])]
         elif frame.kind == _frames.EXIT:
+            self.ended = True
             points = self._complete()
             facts = _exit_facts(frame.payload)
         return Record(frame.seq, points, facts, definitions, None)
