@@ -153,7 +153,7 @@ UNREPORTED = (
 ODD_WORLDS = {
     "ranks that are no numbers": {"RANK": "zero", "WORLD_SIZE": "", "LOCAL_RANK": "-", "NODE": "x"},
     "no home": {"HOME": ""},
-    "a home that is nowhere": {"HOME": "/nowhere"},
+    "a home that is nowhere": {"HOME": "/proc/nowhere"},
     "settings that cannot be read": {
         "PRIMUS_LENS_WANDB_FLUSH_INTERVAL": "soon",
         "PRIMUS_LENS_WANDB_BATCH_SIZE": "-1",
@@ -251,7 +251,7 @@ exec "$0" -c "$1"
 
 
 @pytest.mark.wandb
-@pytest.mark.parametrize("where", ["/nowhere", ""])
+@pytest.mark.parametrize("where", ["/proc/nowhere", ""])
 def test_rows_of_a_container_with_a_read_only_root_arrive(receiver, tmp_path, where):
     """With one writable folder, as wandb needs, and the spool in it or nowhere, all rows arrive."""
     if os.geteuid():
