@@ -7,7 +7,7 @@ rows still arrive while the process lives. When the stream is full its oldest se
 Where the file system allows, the sender's thread keeps the next segment ready: its room allocated
 and mapped, so that writing a record is copying its bytes. That is what survives the process as well
 as a write does, and costs neither a system call nor the interpreter lock, which other threads of
-wandb's take for up to 100 us while we write (docs/adr/0013-mapped-segments.md).
+wandb's take for up to 100 us while we write (docs/adr/0014-mapped-segments.md).
 
 On a file system that is not local every touch may hang, so there the training thread only queues
 its frames and the sender's thread writes them; a sudden death then costs what was queued since the
