@@ -18,6 +18,7 @@ from primus_lens import cli_remote, exporting, following, plotting
 from primus_lens.client import Axis, Client, Columns
 
 _PIPED_WIDTH = 240  # columns of a table that goes to a file or another program
+_COME_BACK_S = 1.0  # after a cut
 _POINTS_A_COLUMN = 8  # asked of the server for one column of a plot
 
 
@@ -96,15 +97,12 @@ def export(client: Client, *, uid: str, form: exporting.Format, output: Path | N
 @click.argument("uid")
 @click.argument("metrics", nargs=-1)
 @click.option("-n", "first", default=10, show_default=True, help="Points to begin with.")
-@click.option("--interval", default=1.0, show_default=True, help="Seconds between two looks.")
 @cli_remote.asks_a_server
-def tail(
-    client: Client, *, uid: str, metrics: tuple[str, ...], first: int, interval: float
-) -> None:
+def tail(client: Client, *, uid: str, metrics: tuple[str, ...], first: int) -> None:
     """Show new points as they arrive, until Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt):
         for row in following.follow(
-            client, uid, *metrics, first=first, pause=lambda: time.sleep(interval)
+            client, uid, *metrics, first=first, pause=lambda: time.sleep(_COME_BACK_S)
         ):
             at = dt.datetime.fromtimestamp(row.time, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             words = (at, row.run_id, f"step {row.step}", f"{row.metric} = {row.value!r}")

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from primus_lens.client import Client, Columns
+from primus_lens.client import Client, Columns, LensApiError
+from primus_lens.client.frames import columns
 
-_WINDOW_S = 60.0  # how late a point may arrive, behind newer ones, and still be told
+_WINDOW_S = 60.0  # before the newest point: what is read to begin with
 
 
 class Row(NamedTuple):
@@ -19,51 +20,33 @@ class Row(NamedTuple):
     value: float
 
 
-class _Key(NamedTuple):
-    """What tells a row from others; its value as text, since NaN does not equal itself."""
-
-    time: float
-    rest: tuple[object, ...]
-
-
 def follow(
     client: Client, uid: str, *names: str, first: int, pause: Callable[[], object]
 ) -> Iterator[Row]:
-    """The newest `first` points, then every new one, in order of time within an answer; endless.
+    """The newest `first` points, then every new one, in order of time within an event; endless.
 
-    names: metrics; all without any. pause: called when there is nothing new. A value that is
-    overwritten is told again. Raises LensApiError, also for a workload that nobody has heard of.
+    names: metrics; all without any. pause: called before coming back after a cut. A value that is
+    overwritten is told again. Raises LensApiError for what the server refuses, also for a workload
+    that nobody has heard of.
     """
     client.workload(uid)
-    times = client.curve(uid, *names, x="time", max_points=4)["time"]
-    since, tag = _since(max(times, default=0.0)), ""
-    known: set[_Key] = set()
-    begun = False
+    newest = max(client.curve(uid, *names, x="time", max_points=4)["time"], default=0.0)
+    table, place = client.curve_since(uid, *names, since=max(0.0, newest - _WINDOW_S))
+    known = _rows(table)
+    yield from known[len(known) - min(first, len(known)) :]
     while True:
-        table, tag = client.curve_since(uid, *names, since=since, tag=tag)
-        if table is None:
-            pause()
-            continue
-        fresh = [row for row in _rows(table) if _key(row) not in known]
-        yield from fresh if begun else fresh[len(fresh) - min(first, len(fresh)) :]
-        known.update(map(_key, fresh))
-        begun = True
-        newest = max((row.time for row in fresh), default=0.0)
-        if _since(newest) > since:
-            since = _since(newest)
-            known = {key for key in known if key.time >= since}
-
-
-def _since(newest: float) -> float:
-    """Where to read from: it moves in steps, since a tag belongs to one question."""
-    return max(0.0, (newest // _WINDOW_S - 1) * _WINDOW_S)
+        try:
+            for event in client.live(uid, *names, place=place):
+                if event.kind == "points":
+                    yield from _rows(columns(uid, event.data["series"]))
+                place = event.place
+        except LensApiError as cut:
+            if cut.status is not None and cut.retry_after_s is None:
+                raise
+        pause()
 
 
 def _rows(table: Columns) -> list[Row]:
-    columns = (table["time"], table["run_id"], table["data_source"], table["metric"])
-    rows = map(Row, *columns, table["step"], table["value"])
+    keys = (table["time"], table["run_id"], table["data_source"], table["metric"])
+    rows = map(Row, *keys, table["step"], table["value"])
     return sorted(rows, key=lambda row: row[:-1])
-
-
-def _key(row: Row) -> _Key:
-    return _Key(row.time, (*row[1:-1], repr(row.value)))

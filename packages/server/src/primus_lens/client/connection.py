@@ -63,13 +63,6 @@ class Connection:
         with self.stream(path, parameters) as answer:
             return msgspec.json.decode(answer.read())
 
-    def get_changed(self, path: str, parameters: Parameters, tag: str) -> tuple[Any, str]:
-        """The JSON answer with its ETag; None where the server still has what `tag` names."""
-        with self.stream(path, parameters, {"If-None-Match": tag} if tag else {}) as answer:
-            if answer.status_code == _NOT_MODIFIED:
-                return None, tag
-            return msgspec.json.decode(answer.read()), answer.headers.get("etag", "")
-
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Any:  # noqa: ANN401
         """The JSON answer to a JSON body. Raises LensApiError."""
         with self._told_in_words():

@@ -4,6 +4,7 @@ import types
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self, overload
 
+from primus_lens.client import live
 from primus_lens.client import points as streamed_points
 from primus_lens.client.connection import (
     DEFAULT_URL,
@@ -13,6 +14,7 @@ from primus_lens.client.connection import (
     workload_path,
 )
 from primus_lens.client.frames import Columns, as_frame, columns
+from primus_lens.client.live import LiveEvent
 from primus_lens.client.points import Point
 
 Axis = Literal["step", "time"]
@@ -127,19 +129,27 @@ class Client:
         answer = self.connection.get(workload_path(uid, "/metrics/data"), asked)
         return as_frame(columns(uid, answer["series"]), frame)
 
-    def curve_since(
-        self, uid: str, *names: str, since: float, tag: str
-    ) -> tuple[Columns | None, str]:
-        """What `curve` gives from a time on, with the tag of this state of the workload.
+    def curve_since(self, uid: str, *names: str, since: float) -> tuple[Columns, str]:
+        """What `curve` gives from a time on, and the place from which `live` goes on.
 
-        since: Unix seconds, included. tag: of an earlier answer to the same question; None comes
-        instead of a table when nothing was stored since. "" asks anew.
+        since: Unix seconds, included.
         """
         asked: list[tuple[str, str | int | float]] = [("metric", name) for name in names]
         asked += [("format", "columns"), ("x", "time"), ("start", round(since * 1000))]
-        path = workload_path(uid, "/metrics/data")
-        answer, tag = self.connection.get_changed(path, asked, tag)
-        return (None if answer is None else columns(uid, answer["series"])), tag
+        answer = self.connection.get(workload_path(uid, "/metrics/data"), asked)
+        return columns(uid, answer["series"]), answer["cursor"]
+
+    def live(self, uid: str, *names: str, place: str = "") -> Iterator[LiveEvent]:
+        """What is new of a workload as it is stored, each point once, until the server stops.
+
+        names: metrics; all without any. place: of an event, or what `curve_since` gave; now without
+        one. Raises LensApiError when the connection is cut: go on from the last event's place.
+        """
+        asked: list[tuple[str, str | int | float]] = [("metric", name) for name in names]
+        if place:
+            asked.append(("after", place))
+        with self.connection.stream(workload_path(uid, "/live"), asked) as answer:
+            yield from live.events(answer.iter_lines())
 
     def points(
         self,
