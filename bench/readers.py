@@ -84,7 +84,7 @@ async def listed(database: Database, url: str, size: int) -> None:
 async def told(url: str, tails: int) -> None:
     """From the moment a report is sent to the moment its reader has it; idle readers' CPU."""
     async with (
-        httpx.AsyncClient(timeout=60, limits=httpx.Limits(None, None)) as client,
+        httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=None)) as client,
         contextlib.AsyncExitStack() as open_tails,
     ):
         for n in range(tails):

@@ -86,5 +86,7 @@ def test_no_remaining_time_of_what_does_not_run():
 
 def test_sparkline_shows_a_step_once_and_leaves_out_what_is_not_finite():
     """Twice told is shown once, as told last; NaN and infinities are gaps."""
-    line = pace.sparkline(ring((1, 5.0), (2, float("nan")), (3, float("inf")), (1, 4.0)))
-    assert line == [4.0, None, None]
+    odd = ring((1, 5.0), (2, float("nan")), (3, float("inf")), (1, 4.0))
+    lines = pace.sparklines([odd, ring((1, 5.0), (2, 6.0)), b"", ring((1, float("nan")))])
+    assert lines == [[4.0, None, None], [5.0, 6.0], [], [None]]
+    assert pace.sparklines([]) == []

