@@ -3,9 +3,10 @@ import { spikes } from "./shapes.js";
 
 /** @typedef {import("./say.js").Value} Value
  * @typedef {{metric: string, data_source: string, serial: number, run_id: string, total: number, thinned: boolean,
- *   step: number[], time: number[], value: Value[], x?: Value[], replaced?: boolean, workload_uid?: string,
- *   grain?: Grain}} Series
- *   x: where the point stands when x is a metric. replaced: what an attempt had that was restarted since
+ *   step: number[], time: number[], value: Value[], x?: Value[], replaced?: boolean, revision?: number,
+ *   workload_uid?: string, grain?: Grain}} Series
+ *   x: where the point stands when x is a metric. replaced: what an attempt had that was restarted since, the
+ *   revision-th of that run
  * @typedef {{origin: number, width: number}} Grain  the buckets a thinned series was thinned by, in the unit of x
  * @typedef {"step" | "time" | "elapsed" | "metric"} XMode
  * @typedef {"nan" | "up" | "down"} Oddity  not a number, +infinity, -infinity
@@ -57,8 +58,8 @@ function addLine(made, one, how) {
     for (const { at, usual } of spikes(ys)) made.spikes.push({ x: xs[at], y: ys[at], usual, step: steps[at], line });
   }
   made.lines.push({
-    key: [one.workload_uid ?? "", one.serial, one.data_source, ghost].join(" "),
-    label: how.label(one) + (ghost ? " (overwritten)" : ""),
+    key: [one.workload_uid ?? "", one.serial, one.data_source, ghost, one.revision ?? 0].join(" "),
+    label: how.label(one) + (ghost ? ` (overwritten${Number(one.revision) > 1 ? `, ${one.revision}` : ""})` : ""),
     colour: how.colour(one),
     dashed: how.dashed(one),
     ghost,
@@ -134,5 +135,5 @@ export function refined(whole, fine, before, after) {
 /** Whether two answers speak of the same curve. @param {Series} one @param {Series} other */
 export function same(one, other) {
   return one.serial === other.serial && one.data_source === other.data_source
-    && (one.replaced ?? false) === (other.replaced ?? false) && one.workload_uid === other.workload_uid;
+    && (one.replaced ?? false) === (other.replaced ?? false) && one.revision === other.revision && one.workload_uid === other.workload_uid;
 }

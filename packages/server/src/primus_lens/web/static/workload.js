@@ -69,8 +69,15 @@ async function refresh() {
 async function refreshDetail() {
   const first = await opened;
   opened = Promise.resolve(null);
-  detail.value = first ?? await ask(detailPath(uid));
+  const known = first ?? await ask(detailPath(uid));
+  if (!followed.length) followed = orderOf(known).slice(0, FOLLOWED); // before the stream opens, so that it need not open twice
+  detail.value = known;
   void refreshAlerts(uid);
+}
+
+/** The metrics as the page shows them. @param {Detail} known */
+function orderOf({ metrics }) {
+  return arranged(metrics, pinsOf(choices.value)).flatMap((group) => group.metrics.map(({ name }) => name));
 }
 
 /** Have news of these metrics sent; of a few more than are looked at, so that scrolling changes little.
