@@ -190,6 +190,42 @@ def test_shift_shows_one_run_alone(page, report, workload):
     expect(footer).to_have_text("6 points")
 
 
+def test_a_restart_is_a_band_with_the_overwritten_attempt_as_a_ghost(page, report, workload):
+    """Steps that were run again are shaded, and what they held before is drawn faintly."""
+    report(workload, {"loss": [10.0] * 60})
+    report(workload, {"loss": [2.0] * 60}, first=40)
+    page.goto(f"/workloads/{workload}")
+    expect(_card(page, "loss").locator("footer")).to_have_text("100 points · restarted")
+    title = _card(page, "loss").locator(".band").get_attribute("title")
+    assert title == (
+        "Restarted: steps 40 to 59 were run again; the overwritten attempt is drawn faintly"
+    )
+    ghost = _lit_columns(page, "loss", _down(10, 2, 10))
+    part = len(ghost) // 10
+    assert any(ghost[: 4 * part])  # the first attempt up to the restart
+    assert any(ghost[4 * part + 9 : 6 * part - 9])  # the ghost of what followed
+    assert not any(ghost[6 * part + 9 :])
+    _hover(page, "loss", 0.5)
+    expect(_card(page, "loss").locator(".tip")).to_contain_text("(overwritten)")
+
+
+def test_a_metric_is_drawn_over_another(page, report, workload):
+    """With a metric as x axis, points stand where that metric was at their step."""
+    tokens = [1_000.0 * step for step in range(50)]
+    report(workload, {"loss": [float(step) for step in range(50)], "tokens": tokens})
+    page.goto(f"/workloads/{workload}")
+    page.get_by_label("X axis: a metric").select_option("tokens")
+    expect(page).to_have_url(re.compile(r"\?xm=tokens$"))
+    _hover(page, "loss", 10 / 49)
+    expect(_card(page, "loss").locator(".tip")).to_contain_text("tokens 10k · step 10")
+
+
+def _down(value, low, high):
+    """How far down the plot a value stands, with the air above and below a curve."""
+    room = (high - low) * 0.06
+    return 1 - (value - (low - room)) / (high - low + 2 * room)
+
+
 def _near(step, width):
     at = round(step / (STEPS - 1) * (width - 1))
     return slice(max(0, at - 2), at + 3)

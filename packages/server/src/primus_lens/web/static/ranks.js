@@ -96,7 +96,7 @@ function Finding({ verdict }) {
   if (!verdict.enough) return html`<p class="finding">Two ranks cannot tell which of them is slow; from three on, slow ranks are named here.</p>`;
   if (!slow.length) return html`<p class="finding good" role="status">No rank is slow: none stays more than ${say.number(verdict.limit)} above the ranks’ median.</p>`;
   return html`<div class="finding bad" role="status"><strong>${slow.length === 1 ? "1 rank is slow" : `${say.count(slow.length)} ranks are slow`}:</strong>
-    <ul>${slow.slice(0, 8).map(({ rank, excess, share }) => html`<li key=${rank.key}><b>${rank.label}</b>
+    <ul>${slow.slice(0, 8).map(({ rank, excess, share }) => html`<li key=${rank.key}><b>${rank.label}</b>${" "}
       ${percent(share)} over the ranks’ median (${say.number(excess)} a step)</li>`)}</ul>
     ${slow.length > 8 && html`<span>and ${say.count(slow.length - 8)} more, in the table below</span>`}</div>`;
 }

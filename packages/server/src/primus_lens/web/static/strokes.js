@@ -12,7 +12,7 @@ import { placeOf, smoothed } from "./shapes.js";
 const POINTS_A_COLUMN = 1.5; // more than this and columns of pixels are drawn instead of points
 const GRAIN_SEEN = 6; // CSS pixels: wider buckets of a thinned line are drawn point by point until finer ones come
 const DOTS_EVERY = 14; // CSS pixels: where points are rarer each is seen by itself
-const GHOST = 0.42;
+const GHOST = 0.6;
 const BAND = 0.38;
 const RAW = 0.45; // of a curve that is smoothed
 
