@@ -56,6 +56,17 @@ def test_only_asked_metrics_come(server, workload):
     assert sorted(told) == [("a,b", 1, 2, 2.0), ("step", 1, 2, 7.0)]
 
 
+def test_who_follows_some_metrics_is_told_once_that_there_is_another(server, workload):
+    """News of a metric beside those asked for is a word about the workload, the first time."""
+    report(server, workload, (1, {"loss": 1}))
+    with sse.following(live(server, workload, metric="loss")) as stream:
+        report(server, workload, (2, {"accuracy": 1}))
+        assert stream.next("workload")["workload_uid"] == workload
+        report(server, workload, (3, {"accuracy": 1, "loss": 1}))
+        told = next(told for told in stream if told.kind)
+    assert (told.kind, sse.points(told.data)) == ("points", [("loss", 1, 3, 1.0)])
+
+
 def test_late_filled_and_overwritten_points_come(server, workload):
     """What comes behind newer steps, joins a step or replaces a value is new, what stays is not."""
     report(server, workload, (1, {"loss": 1}), (5, {"loss": 5}))

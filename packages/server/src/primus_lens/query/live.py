@@ -37,9 +37,11 @@ async def tail(
 ) -> AsyncIterator[Event]:
     """What is new of a workload, endless. after: a cursor, "" for now.
 
-    Kinds: points; workload (its state or its runs changed); reset (what was stored since can no
-    longer be told point by point: read anew). Raises BadQuery for a foreign cursor.
+    Kinds: points; workload (its state or its runs changed, or a metric beside those of `names` had
+    news for the first time since: it may be a new one); reset (what was stored since can no longer
+    be told point by point: read anew). Raises BadQuery for a foreign cursor.
     """
+    met: frozenset[str] = frozenset()
     with wakings.of(workload_uid) as woken:
         seen = await _start(database, workload_uid, after)
         runs = _Runs(database, workload_uid)
@@ -52,18 +54,21 @@ async def tail(
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(woken.wait(), _LOOK_S)
             was_woken = woken.is_set()
+            unmet: frozenset[str] = frozenset()
             woken.clear()
             if was_woken:
                 async with database.connection() as connection:
                     news = await changes.since(connection, workload_uid, seen, names)
                 seen = news.seen
+                unmet, met = news.others - met, news.others | met
                 if news.more:
                     woken.set()
                 if news.lost:
                     yield Event("reset", b"{}", cursors.of(seen))
                 elif news.points:
                     yield Event("points", _told(news.points), cursors.of(seen))
-            if (told := await runs.changed(woken=was_woken)) is not None:
+            told = await runs.changed(woken=was_woken, anyhow=bool(unmet))
+            if told is not None:
                 yield Event("workload", told, cursors.of(seen))
 
 
@@ -100,25 +105,26 @@ class _Runs:
         self._records: list[dict[str, Any]] = []
         self._told: list[dict[str, Any]] = []
 
-    async def changed(self, *, woken: bool) -> bytes | None:
+    async def changed(self, *, woken: bool, anyhow: bool = False) -> bytes | None:
         """The runs as JSON where more of them changed than how far they are, else None.
 
         woken: something was stored; otherwise only time has passed, and the database is asked
-        nothing unless a run has fallen silent.
+        nothing unless a run has fallen silent. anyhow: tell them though they are the same.
         """
         states = [run["state"] for run in inventory.shown(self._records, time.time())]
         fell_silent = states != [run["state"] for run in self._told]
-        if not woken and not fell_silent:
+        if not (woken or fell_silent or anyhow):
             return None
         async with self._database.connection() as connection:
             versions = await changes.row_versions(connection, self._workload_uid)
-            if versions == self._versions and not fell_silent and _SILENT.isdisjoint(states):
+            same = versions == self._versions and not fell_silent and _SILENT.isdisjoint(states)
+            if same and not anyhow:
                 return None
             self._versions = versions
             self._records = await stored.runs(connection, self._workload_uid)
         runs = inventory.shown(self._records, time.time())
         steady = [{n: v for n, v in run.items() if n not in _UNSTEADY} for run in runs]
-        if steady == self._told:
+        if steady == self._told and not anyhow:
             return None
         self._told = steady
         return msgspec.json.encode({"workload_uid": self._workload_uid, "runs": runs})

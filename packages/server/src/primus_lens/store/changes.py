@@ -44,13 +44,15 @@ class NewPoints(msgspec.Struct, frozen=True):
 class News(msgspec.Struct, frozen=True):
     """What is new. seen: to ask with next time. more: ask at once, there is more.
 
-    lost: something that was stored since can no longer be told; read anew.
+    lost: something that was stored since can no longer be told; read anew. others: metrics that had
+    news but were not asked for.
     """
 
     seen: dict[RunKey, int]
     points: list[NewPoints]
     more: bool = False
     lost: bool = False
+    others: frozenset[str] = frozenset()
 
 
 async def seen_now(connection: asyncpg.Connection, workload_uid: str) -> dict[RunKey, int]:
@@ -95,7 +97,8 @@ async def since(
         for (serial, source), of_run in zip(moved, found, strict=True)
         for columns in of_run
     ]
-    return News({**now, **told}, points, more=any(told[key] < now[key] for key in moved))
+    more = any(told[key] < now[key] for key in moved)
+    return News({**now, **told}, points, more=more, others=_others(logged, names))
 
 
 async def row_versions(connection: asyncpg.Connection, workload_uid: str) -> str:
@@ -106,6 +109,14 @@ async def row_versions(connection: asyncpg.Connection, workload_uid: str) -> str
 async def forget(connection: asyncpg.Connection, *, before: float) -> None:
     """Drop what was noted before a moment, in Unix seconds of the server's clock."""
     await connection.execute(_SQL["forget"], before)
+
+
+def _others(rows: Sequence[asyncpg.Record], names: Sequence[str]) -> frozenset[str]:
+    """The metrics touched beside those asked for; none where all are asked for."""
+    if not names:
+        return frozenset()
+    touched = (parts for row in rows for _, parts in _TOUCHED.decode(row["touched"]))
+    return frozenset(name for some in touched for name in some) - frozenset(names)
 
 
 def _asked(rows: Sequence[asyncpg.Record], names: Sequence[str]) -> dict[frozenset[int], list[str]]:
