@@ -13,12 +13,15 @@ export const KIND_WORDS = /** @type {Record<string, string>} */ ({
   nonfinite: "not finite", loss_spike: "loss spike", stall: "stalled", throughput_drop: "slow", divergence: "diverging",
 });
 
+const WORST_FIRST = ["divergence", "nonfinite", "loss_spike", "throughput_drop", "stall"];
+
 /** @type {{value: OpenAlert[]}} */
 const open = signal([]);
 
 export async function refreshAlerts() {
   try {
-    open.value = (await ask("/alerts?state=open")).alerts ?? [];
+    const told = /** @type {OpenAlert[]} */ ((await ask("/alerts?state=open")).alerts ?? []);
+    open.value = [...told].sort((a, b) => WORST_FIRST.indexOf(a.kind) - WORST_FIRST.indexOf(b.kind) || b.since - a.since);
   } catch (error) {
     if (!(error instanceof Trouble) || error.status !== 404) throw error;
     open.value = []; // a server without a health watch
