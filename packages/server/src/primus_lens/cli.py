@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _DRAIN_S = 15  # how long requests in progress may take once the service is told to stop
 _KEEP_ALIVE_S = 75  # longer than senders pause, so that they seldom meet a closing connection
+_UNASKED_BYTES = 64 << 10  # a thousand connections with full buffers are 64 MiB, not 256
 _OTHER_FILES = 256  # PostgreSQL's connections, logs, the interpreter's own
 
 
@@ -103,12 +104,15 @@ def _with_options(
 
 def _listen(server: settings.ServerSettings) -> socket.socket:
     try:
-        return socket.create_server((server.host, server.port), backlog=2048, reuse_port=False)
+        listening = socket.create_server((server.host, server.port), backlog=2048, reuse_port=False)
     except OSError as error:
         raise errors.ConfigError(
             f"cannot listen on {server.host}:{server.port}: {os.strerror(error.errno or 0)}; "
             "choose another with --host and --port"
         ) from error
+    # Connections inherit it: so much may come before one is asked whether there is room.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UNASKED_BYTES)
+    return listening
 
 
 def _within_files(limits: settings.LimitSettings) -> settings.LimitSettings:

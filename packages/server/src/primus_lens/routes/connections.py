@@ -104,6 +104,12 @@ class BoundedConnection(HttpToolsProtocol):
         self._coming, self._deadline = _Coming.NOTHING, None
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """An answered request's body is needed no more; uvicorn keeps it until the next comes."""
+        if self.cycle.response_complete:
+            self.cycle.body = bytearray()
+        super().on_response_complete()
+
     def shutdown(self) -> None:
         """The server stops: a request that is still coming gets half of the time there is."""
         self._stopping = True
