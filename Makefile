@@ -9,7 +9,7 @@ PIP    := $(BIN)/pip install -qq --disable-pip-version-check
 WIRED  := packages/exporter/pyproject.toml packages/server/pyproject.toml pyproject.toml constraints.txt \
           packages/exporter/primus_lens_wandb_hook.pth
 
-.PHONY: help run demo test test-fast lint types fmt bench bench-ui matrix integrations constraints browser clean
+.PHONY: help run demo test test-fast lint types fmt bench bench-ui bench-peers matrix integrations constraints browser clean
 
 help:  ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -58,9 +58,11 @@ bench: $(VENV)/test.done  ## The figures the promises rest on, each a ratio with
 	$(BIN)/python bench/http_ingest.py
 	$(BIN)/python bench/killed.py
 
-bench-ui: $(VENV)/test.done browser  ## What the pages cost a reader, beside TensorBoard and trackio
-	@$(PYTHON) -m venv $(VENV)/peers && $(VENV)/peers/bin/pip install -qq tensorboard trackio 'setuptools<81'
+bench-ui: $(VENV)/test.done $(VENV)/peers/made.done browser  ## What the pages cost a reader, beside TensorBoard and trackio
 	$(BIN)/python bench/ui.py --peers $(VENV)/peers
+
+bench-peers: $(VENV)/test.done $(VENV)/peers/made.done  ## The same data in DuckDB, TensorBoard, MLflow and trackio
+	$(BIN)/python bench/peers.py $(VENV)/peers/bin/python
 
 matrix: $(VENV)/test.done  ## The exporter on old and new versions of wandb; VERSIONS="0.16 latest" for a choice
 	$(BIN)/python tests/exporter/matrix.py $(VERSIONS)
@@ -114,6 +116,13 @@ $(VENV)/integrations/made.done: tests/exporter/integrations/requirements.txt | $
 	@echo "installing the frameworks (a few minutes) ..."
 	@$(BIN)/python -m venv --clear $(VENV)/integrations
 	@$(VENV)/integrations/bin/python -m pip install -qq --disable-pip-version-check -r $<
+	@touch $@
+
+$(VENV)/peers/made.done: | $(VENV)/test.done
+	@echo "installing the neighbours (a few minutes) ..."
+	@$(BIN)/python -m venv --clear $(VENV)/peers
+	@$(VENV)/peers/bin/python -m pip install -qq --disable-pip-version-check numpy duckdb tensorboard mlflow trackio \
+	  'setuptools<81'
 	@touch $@
 
 clean:  ## Remove what was installed here; data of a server stays

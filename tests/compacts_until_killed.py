@@ -1,4 +1,7 @@
-"""Makes the chunks of some workloads anew, again and again: python FILE DSN WORKLOAD..."""
+"""Makes the chunks of some workloads anew, again and again: python FILE DSN [--drop] WORKLOAD...
+
+--drop: and drops the rows of what is packed, of one range after another.
+"""
 
 import asyncio
 import itertools
@@ -6,16 +9,20 @@ import sys
 
 import chunk_reading as reading
 
+from primus_lens.store import retention
 from primus_lens.store.compaction import Compaction
 
 
-async def main(dsn, *workloads):
+async def main(dsn, *words):
     """Never ends."""
+    workloads = [word for word in words if word != "--drop"]
     async with reading.opened(dsn) as database:
         print("at work", flush=True)
         for workload in itertools.cycle(workloads):
             compaction = Compaction(database, reading.TINY)
             await compaction.sweep(now=reading.LATER)
+            if "--drop" in words:
+                await retention.drop_rows(database, before=reading.LATER + 1)
             await compaction.rebuild(workload, now=reading.LATER)
 
 

@@ -18,6 +18,7 @@ from primus_lens.store.dropped_read import Told
 _SQL = statements.load("points_read.sql")
 _NOT_METRICS = sorted(naming.METADATA_FIELDS)
 LAST_STEP = 2**63 - 1
+_FEW_KEYS = 16  # up to which looking up each is quicker than unpacking a document whole
 _PREFETCH = 5_000  # rows of a cursor: about a megabyte
 
 
@@ -168,8 +169,9 @@ async def series(
 
     Returns data_source, serial, first_step (the part's), key, steps, times (ms), values.
     """
+    statement = _SQL["series"] if len(keys) <= _FEW_KEYS else _SQL["many_series"]
     rows: list[asyncpg.Record] = await connection.fetch(
-        _SQL["series"],
+        statement,
         span.workload_uid,
         *_columns(parts),
         keys,

@@ -94,6 +94,36 @@ WHERE (jsonb_typeof(stored.performance -> metric.key) = 'number'
   AND ($8::bigint IS NULL OR at.milliseconds <= $8)
 GROUP BY part.data_source, part.serial, part.first_step, metric.key;
 
+-- name: many_series
+-- As `series`, where many metrics are asked for: looking each up unpacks the document again, so here
+-- it is unpacked once for all.
+SELECT part.data_source, part.serial, part.first_step, metric.key,
+       array_agg(stored.iteration ORDER BY stored.iteration) AS steps,
+       array_agg(at.milliseconds ORDER BY stored.iteration) AS times,
+       array_agg((metric.value #>> '{}')::float8 ORDER BY stored.iteration) AS values
+FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[])
+     AS part (data_source, serial, first_step, last_step)
+CROSS JOIN LATERAL (
+    SELECT iteration, performance, point_times,
+           round(extract(epoch FROM created_at) * 1000)::bigint AS milliseconds
+    FROM training_performance AS stored
+    WHERE stored.workload_uid = $1 AND stored.data_source = part.data_source
+      AND stored.serial = part.serial
+      AND stored.iteration BETWEEN part.first_step AND part.last_step
+    OFFSET 0
+) AS stored
+CROSS JOIN LATERAL jsonb_each(stored.performance) AS metric
+CROSS JOIN LATERAL (
+    SELECT coalesce(round((stored.point_times ->> metric.key)::numeric * 1000)::bigint,
+                    stored.milliseconds) AS milliseconds
+) AS at
+WHERE metric.key = ANY($6::text[])
+  AND (jsonb_typeof(metric.value) = 'number'
+       OR metric.value IN ('"NaN"', '"Infinity"', '"-Infinity"', '"-0.0"'))
+  AND ($7::bigint IS NULL OR at.milliseconds >= $7)
+  AND ($8::bigint IS NULL OR at.milliseconds <= $8)
+GROUP BY part.data_source, part.serial, part.first_step, metric.key;
+
 -- name: replaced
 -- The values that steps of a workload had before they were overwritten, as columns, one row a series and
 -- revision: 1 is the first value that was replaced at a step. $2: a source or ''. $3: serials. $4, $5:
