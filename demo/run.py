@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 
 import train_twice
@@ -21,25 +20,27 @@ URL = f"http://127.0.0.1:{PORT}"
 UP_WITHIN_S = 120
 
 
-def serving(log):
-    """A server process whose database answers; exits in words when it does not come up."""
+def started(log):
+    """A server process."""
     command = [sys.executable, "-m", "primus_lens", "serve", "--port", PORT]
     if os.environ.get("DATA"):
         command += ["--data-dir", os.environ["DATA"]]
-    server = subprocess.Popen(command, stdout=log, stderr=log)
+    return subprocess.Popen(command, stdout=log, stderr=log)
+
+
+def wait_until_up(server, log):
+    """Return when the server's database answers; exits in words when it does not come up."""
     began = time.monotonic()
     while not ready():
         if server.poll() is not None or time.monotonic() - began > UP_WITHIN_S:
-            server.terminate()
             log.seek(0)
             sys.exit(f"the server did not come up:\n{log.read().decode()}")
         time.sleep(0.1)
-    return server
 
 
 def ready():
     """Whether the server's database answers."""
-    with contextlib.suppress(urllib.error.URLError, ConnectionError):
+    with contextlib.suppress(OSError):  # refused, reset, or too busy to answer yet
         return urllib.request.urlopen(f"{URL}/readyz", timeout=5).status == 200  # noqa: S310 - ours
     return False
 
@@ -51,8 +52,9 @@ def main():
         sys.exit(f"something serves {URL} already: `make demo` trains against it, or set PORT")
     with tempfile.TemporaryFile() as log:
         print("starting Primus Lens on its embedded PostgreSQL ...", flush=True)
-        server = serving(log)
+        server = started(log)
         try:
+            wait_until_up(server, log)
             print(f"\n  {URL}\n", flush=True)
             workload = train_twice.train(f"{URL}/api/v1")
             print(f"\n  {URL}/workloads/{workload}\n\nserving until Ctrl-C", flush=True)
