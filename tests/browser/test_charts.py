@@ -92,6 +92,13 @@ def test_what_stays_is_no_spike(page):
     assert [spike["at"] for spike in _call(page, "shapes.js", "spikes", step)] == [20]
 
 
+def test_a_slope_is_no_spike(page):
+    """A curve that falls fast and then settles, as any loss does, has no spike."""
+    page.goto("/static/app.css")
+    falling = [2.0 * 0.7**i + 0.05 for i in range(60)]
+    assert _call(page, "shapes.js", "spikes", falling) == []
+
+
 def test_the_full_screen_lists_what_every_run_says(page, report, workload):
     """Full screen shows a row a run with its value under the cursor; Escape returns."""
     report(workload, {"loss": [3.0, 2.0, 1.0]}, run_id="a", run={"name": "first"})

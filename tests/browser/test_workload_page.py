@@ -64,6 +64,16 @@ def test_metrics_stand_under_their_prefix(page, report, workload):
     expect(group.locator("[data-metric]")).to_have_count(2)
 
 
+def test_the_groups_of_losses_come_first(page, report, workload):
+    """The training's losses lead the page, then other losses, then names without a prefix."""
+    names = ["epoch", "eval/loss", "perf/rate", "train/lr", "train/loss"]
+    report(workload, {name: [1.0] for name in names})
+    page.goto(f"/workloads/{workload}")
+    expect(page.locator("[data-metric]")).to_have_count(5)
+    shown = page.locator("[data-metric]").evaluate_all("(all) => all.map((x) => x.dataset.metric)")
+    assert shown == ["train/loss", "train/lr", "eval/loss", "epoch", "perf/rate"]
+
+
 def test_runs_are_overlaid_and_can_be_hidden(page, report, workload):
     """Two runs share a chart; hiding one removes its points and is kept in the address."""
     report(workload, {"loss": [3.0, 2.0]}, run_id="a", run={"name": "first"})

@@ -2,8 +2,8 @@
 
 /** @typedef {{name: string}} Named */
 
-/** Metrics by what stands before the first "/": those without one first, then groups with a loss, `system` last.
- * In a group losses come first.
+/** Metrics by what stands before the first "/": groups with a loss first, of them those without a prefix and
+ * those of the training, then what has no prefix, then the others, `system` last. In a group losses come first.
  * @template {Named} T @param {T[]} metrics @returns {[string, T[]][]} */
 export function grouped(metrics) {
   /** @type {Map<string, T[]>} */
@@ -16,7 +16,11 @@ export function grouped(metrics) {
     else groups.set(prefix, [metric]);
   }
   /** @param {[string, T[]]} group */
-  const rank = ([prefix, some]) => (prefix === "" ? 0 : prefix === "system" ? 3 : isLoss(some[0]) ? 1 : 2);
+  const rank = ([prefix, some]) => {
+    if (prefix === "system") return 4;
+    if (isLoss(some[0])) return prefix === "" || /train/i.test(prefix) ? 0 : 1;
+    return prefix === "" ? 2 : 3;
+  };
   return [...groups].sort((a, b) => rank(a) - rank(b) || a[0].localeCompare(b[0]));
 }
 

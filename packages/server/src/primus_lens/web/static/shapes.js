@@ -58,7 +58,11 @@ export function spikes(ys) {
       if (Math.abs(ys[places[end]] - usual) > Math.abs(ys[places[peak]] - usual)) peak = end;
       end += 1;
     }
-    if (end - i <= SPIKE_LONGEST && end < places.length) found.push({ at: places[peak], usual });
+    const top = ys[places[peak]];
+    const [before, after] = [top - ys[places[i - 1]], top - ys[places[end]]];
+    // On a slope one shoulder lies higher and one lower: nothing stands out there.
+    const standsOut = Math.min(Math.abs(before), Math.abs(after)) > limit / 2 && before * after > 0;
+    if (standsOut && end - i <= SPIKE_LONGEST && end < places.length) found.push({ at: places[peak], usual });
     i = end - 1;
   }
   return found;
