@@ -18,7 +18,15 @@ from primus_lens.ingest import parked
 from primus_lens.ingest.evidence import EvidenceIntake
 from primus_lens.ingest.intake import Intake
 from primus_lens.model import errors
-from primus_lens.routes import grafana, operations, session, wandb_v1, workload_metrics
+from primus_lens.query import training_metrics
+from primus_lens.routes import (
+    grafana,
+    operations,
+    session,
+    training_scrape,
+    wandb_v1,
+    workload_metrics,
+)
 from primus_lens.routes.application import application
 from primus_lens.routes.detections import DetectionEndpoints
 from primus_lens.routes.live import LiveEndpoints
@@ -92,7 +100,7 @@ async def running(
             )
             routers.append(WorkloadAdmin(own, settings.limits).router())
             open_routes = [*pages.routes(), *session.routes(book)]
-        _serve_self_metrics(settings, counters, stack)
+        _serve_self_metrics(settings, counters, database, stack)
         app = application(
             routers=routers,
             routes=routes,
@@ -305,7 +313,10 @@ async def _cancelled(task: "asyncio.Task[None]") -> None:
 
 
 def _serve_self_metrics(
-    settings: Settings, counters: SelfMetrics, stack: contextlib.AsyncExitStack
+    settings: Settings,
+    counters: SelfMetrics,
+    database: Database,
+    stack: contextlib.AsyncExitStack,
 ) -> None:
     """Prometheus' own port. A port that is taken is no reason to stop taking reports."""
     wanted = settings.metrics.prometheus
@@ -320,6 +331,15 @@ def _serve_self_metrics(
             extra={"address": f"{host}:{wanted.port}", "reason": error.strerror},
         )
         return
+
+    async def newest() -> bytes:
+        return await training_metrics.exposed(
+            database, now=time.time(), most=wanted.training_series
+        )
+
+    app = prometheus.make_wsgi_app(counters.registry)
+    ask = newest if wanted.training else None
+    server.set_app(training_scrape.beside(app, ask, asyncio.get_running_loop()))
     stack.callback(thread.join)
     stack.callback(server.server_close)
     stack.callback(server.shutdown)

@@ -65,11 +65,17 @@ class WandbSettings(Group, frozen=True):
 
 
 class PrometheusSettings(Group, frozen=True):
-    """The service's own metrics, on a port of their own. host: empty means the server's."""
+    """The service's own metrics, on a port of their own. host: empty means the server's.
+
+    training: also serve the newest values of running workloads, at /metrics/training.
+    training_series: of them at most, those of the runs heard last.
+    """
 
     enabled: bool = True
     host: str = ""
     port: int = 9090
+    training: bool = False
+    training_series: Annotated[int, msgspec.Meta(ge=1)] = 10_000
 
 
 class MetricsSettings(Group, frozen=True):

@@ -57,3 +57,14 @@ async def events(
         _SQL["events"], workloads, start_s, end_s, most
     )
     return rows
+
+
+async def newest_values(
+    connection: asyncpg.Connection, *, since: float, most: int
+) -> list[asyncpg.Record]:
+    """The newest values of runs that say they run, the last heard first. since: Unix seconds.
+
+    Returns workload_uid, run_id, data_source, last_step, target_step, last_at, last_values (JSON).
+    """
+    rows: list[asyncpg.Record] = await connection.fetch(_SQL["newest_values"], since, most)
+    return rows

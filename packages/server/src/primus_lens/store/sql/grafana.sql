@@ -42,3 +42,12 @@ SELECT * FROM (
     ORDER BY event.at DESC LIMIT $4
 ) AS newest
 ORDER BY at, workload_uid, serial, kind DESC;
+
+-- name: newest_values
+-- The newest values of runs that say they run and were heard since $1, the last heard first. $2: how
+-- many runs at most.
+SELECT workload_uid, run.run_id, heard.data_source, heard.last_step, run.target_step,
+       extract(epoch FROM heard.last_at)::float8 AS last_at, heard.last_values
+FROM run_last AS heard JOIN training_run AS run USING (workload_uid, serial)
+WHERE heard.received_at >= to_timestamp($1) AND run.brief ->> 'state' = 'running'
+ORDER BY heard.received_at DESC, workload_uid, heard.data_source LIMIT $2;
