@@ -35,20 +35,6 @@ class PointRow(msgspec.Struct, frozen=True):
     data_source: str
 
 
-def asked_names(metrics: str, repeated: Sequence[str]) -> list[str] | None:
-    """The metrics a reader asks for, or None for all.
-
-    metrics: "a,b", "{a,b}" as Grafana interpolates several, "all" or "". Since names may hold
-    commas, the text is taken as one name, too. repeated: names given one by one.
-    """
-    if repeated:
-        return list(repeated)
-    if metrics in {"", "all"}:
-        return None
-    inner = metrics[1:-1] if metrics.startswith("{") and metrics.endswith("}") else metrics
-    return list(dict.fromkeys([metrics, inner, *(part.strip() for part in inner.split(","))]))
-
-
 async def sources(database: Database, workload_uid: str) -> list[dict[str, object]]:
     """The sources of a workload with the number of their steps."""
     async with database.connection() as connection:
