@@ -166,6 +166,29 @@ def test_a_restart_is_an_annotation(server, workload):
     ]
 
 
+def test_an_alert_of_the_watch_is_an_annotation(server, workload):
+    """What the watch found stands at its begin, and has an end once it is over."""
+    report(server, workload, [("loss", 1, 0, 0)])
+    server.sql(
+        """
+        INSERT INTO alert (workload_uid, data_source, serial, kind, metric, text, since_step, since,
+                           last_step, last_seen, opened_at, closed_at, passing)
+        SELECT $1, 'wandb', 1, kind, 'loss', 'seen', 0, to_timestamp($2::float8 + place),
+               5, to_timestamp($2::float8 + 9), now(), CASE WHEN over THEN now() END, passing
+        FROM (VALUES ('nonfinite', 5, true, false), ('loss_spike', 3, false, false),
+                     ('stall', 4, true, true)) AS given (kind, place, over, passing)
+        """,
+        workload,
+        float(BEGAN),
+    )
+    body = {"annotation": {"query": workload}, "range": RANGE}
+    answer = server.post("/grafana/annotations", body).json()
+    assert [(each["time"], each.get("timeEnd"), each["title"]) for each in answer] == [
+        ((BEGAN + 3) * 1000, None, "loss_spike: loss"),
+        ((BEGAN + 5) * 1000, (BEGAN + 9) * 1000, "nonfinite: loss"),
+    ]
+
+
 MALFORMED = [
     ("query", b"", 422, "targets is missing"),
     ("query", b"[]", 422, "the body is []; it must be an object"),

@@ -1,4 +1,4 @@
-"""What happened to workloads, for the annotations of a graph: begins, restarts, ends.
+"""What happened to workloads, for the annotations of a graph: begins, restarts, ends, alerts.
 
 Comes after routes/grafana; reads what store/grafana finds.
 """
@@ -15,28 +15,41 @@ MOST_EVENTS = 1_000  # of an answer, the newest; more lines than a graph has pix
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Something that happened. at: Unix milliseconds. kind: start, restart, end."""
+    """Something that happened. kind: start, restart, end, alert.
+
+    at: Unix milliseconds. until: likewise, of an alert that is over.
+    """
 
     at: int
     kind: str
     title: str
     text: str
     tags: list[str]
+    until: int | None = None
 
 
 async def events(
     database: Database, workloads: Sequence[str] | None, *, start_ms: int, end_ms: int
 ) -> list[Event]:
     """What happened to some workloads in a range, in order of time; None: to any workload."""
+    span = {"start_s": start_ms / 1000, "end_s": end_ms / 1000}
     async with database.connection() as connection:
-        rows = await grafana.events(
-            connection,
-            workloads,
-            start_s=start_ms / 1000,
-            end_s=end_ms / 1000,
-            most=MOST_EVENTS,
-        )
-    return [_of_run(row) for row in rows]
+        of_runs = await grafana.events(connection, workloads, **span, most=MOST_EVENTS)
+        alerts = await grafana.alerts(connection, workloads, **span, most=MOST_EVENTS)
+    found = [*map(_of_run, of_runs), *map(_of_alert, alerts)]
+    return sorted(found, key=lambda event: event.at)[-MOST_EVENTS:]
+
+
+def _of_alert(row: Mapping[str, Any]) -> Event:
+    until = row["until"]
+    return Event(
+        at=round(row["at"] * 1000),
+        kind="alert",
+        title=f"{row['kind']}: {row['metric'] or row['run_id']}",
+        text=row["text"],
+        tags=["alert", row["workload_uid"], row["kind"]],
+        until=None if until is None else round(until * 1000),
+    )
 
 
 def _of_run(row: Mapping[str, Any]) -> Event:

@@ -166,7 +166,7 @@ class GrafanaEndpoints:
         return [(value, value) for value in values]
 
     async def _annotations(self, request: Request, workload_uid: str) -> Response:
-        """Begins, restarts and ends of runs in a range."""
+        """Begins, restarts and ends of runs in a range, and alerts that began in it."""
         asked = await self._read(request, wire.AnnotationsBody)
         query = asked.annotation.get("query") or ""
         if not isinstance(query, str):
@@ -186,6 +186,7 @@ class GrafanaEndpoints:
                 {
                     "annotation": asked.annotation,
                     "time": event.at,
+                    **({} if event.until is None else {"timeEnd": event.until}),
                     "title": event.title,
                     "text": event.text,
                     "tags": event.tags,

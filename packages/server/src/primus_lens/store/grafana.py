@@ -59,6 +59,24 @@ async def events(
     return rows
 
 
+async def alerts(
+    connection: asyncpg.Connection,
+    workloads: Sequence[str] | None,
+    *,
+    start_s: float,
+    end_s: float,
+    most: int,
+) -> list[asyncpg.Record]:
+    """The alerts of the watch that began in a range, in order of time; workloads: None for all.
+
+    Returns workload_uid, run_id, kind, metric, text, at, until (None while open; Unix seconds).
+    """
+    rows: list[asyncpg.Record] = await connection.fetch(
+        _SQL["alerts"], workloads, start_s, end_s, most
+    )
+    return rows
+
+
 async def newest_values(
     connection: asyncpg.Connection, *, since: float, most: int
 ) -> list[asyncpg.Record]:

@@ -51,3 +51,18 @@ SELECT workload_uid, run.run_id, heard.data_source, heard.last_step, run.target_
 FROM run_last AS heard JOIN training_run AS run USING (workload_uid, serial)
 WHERE heard.received_at >= to_timestamp($1) AND run.brief ->> 'state' = 'running'
 ORDER BY heard.received_at DESC, workload_uid, heard.data_source LIMIT $2;
+
+-- name: alerts
+-- Alerts that began in a range, in order of time. $1: workloads or NULL for all; $2, $3: Unix seconds,
+-- included; $4: how many at most, the newest are kept.
+SELECT * FROM (
+    SELECT workload_uid, run.run_id, alert.kind, alert.metric, alert.text,
+           extract(epoch FROM alert.since)::float8 AS at,
+           CASE WHEN alert.closed_at IS NOT NULL
+                THEN extract(epoch FROM alert.last_seen)::float8 END AS until
+    FROM alert JOIN training_run AS run USING (workload_uid, serial)
+    WHERE ($1::text[] IS NULL OR workload_uid = ANY($1::text[])) AND NOT alert.passing
+      AND alert.since BETWEEN to_timestamp($2::float8) AND to_timestamp($3::float8)
+    ORDER BY alert.since DESC LIMIT $4
+) AS newest
+ORDER BY at, workload_uid, kind, metric;
