@@ -176,3 +176,20 @@ def test_tabs_are_in_the_address_and_turned_by_keys(page, report, workload):
     expect(tabs.locator("[aria-current=page]")).to_contain_text("Runs & config")
     page.go_back()
     expect(tabs.locator("[aria-current=page]")).to_contain_text("Ranks")
+
+
+def test_the_intake_tells_what_was_lost_and_where(page, server, workload):
+    """Gaps are listed with the records and points that were lost, and why."""
+    gap = {"first": 1, "last": 6, "points": 60, "reason": "spool_full"}
+    point = {"name": "loss", "value": 1.0, "step": 9, "timestamp": time.time()}
+    said = {"source": "wandb", "workload_uid": workload, "run_id": "r1", "metrics": [point]}
+    httpx.post(
+        f"{server.url}/api/v1/wandb/metrics",
+        json={**said, "gaps": [gap]},
+        headers={"Idempotency-Key": f"{workload}/7-7"},
+    ).raise_for_status()
+    page.goto(f"/workloads/{workload}?tab=intake")
+    tiles = page.locator(".tiles")
+    expect(tiles).to_contain_text("Points lost60")
+    expect(tiles).to_contain_text("Clock of the jobright")
+    expect(page.get_by_role("row", name="the spool was full")).to_contain_text("1 to 6")

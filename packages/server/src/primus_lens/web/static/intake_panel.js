@@ -53,7 +53,7 @@ export function IntakePanel() {
       <thead><tr><th scope="col">Stream</th><th scope="col" class="n">Records stored</th><th scope="col">Last</th></tr></thead>
       <tbody>${known.streams.map((one) => html`<tr key=${one.stream}><th scope="row"><code>${one.stream}</code></th>
         <td class="n">${say.count(one.records)}</td><td><${Ago} ms=${one.updated_at} /></td></tr>`)}</tbody>
-    </table></div>` : html`<p class="dim">The reports came without record numbers, so nobody can tell whether some are missing. The exporter numbers them.</p>`}
+    </table></div>` : html`<p class="dim">No record numbers are known of this workload’s reports. The exporter numbers what it sends, so that a gap shows.</p>`}
   </section>`;
 }
 

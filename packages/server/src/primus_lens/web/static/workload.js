@@ -23,6 +23,7 @@ const TABS = [["", "Charts"], ["ranks", "Ranks"], ["runs", "Runs & config"], ["f
 const FOLLOWED = 48; // metrics in the address of the live stream: servers cut request lines at 8 KiB
 const FOLLOW_MS = 800; // a reader who scrolls past a chart does not follow it
 const NOTE_MS = 1000; // nobody reads a step that changes faster
+const ALERTS_MS = 5000; // the watch looks this often
 const SLOW_NEWS_MS = 3000; // ranks are compared over the whole run; a point more can wait
 
 const uid = uidOf(location.pathname);
@@ -37,6 +38,7 @@ let slowNews = 0;
 /** @type {Map<number, number>} */
 const steps = new Map();
 let noting = 0;
+let alertsAskedAt = 0;
 
 const live = keepLive(refresh, {
   path: () => `${detailPath(uid)}/live?${new URLSearchParams(followed.map((name) => ["metric", name]))}`,
@@ -103,6 +105,9 @@ function note(series) {
     detail.value = { ...known, runs: known.runs.map((run) => (steps.has(run.serial)
       ? { ...run, last_step: Math.max(run.last_step ?? -1, steps.get(run.serial) ?? -1), last_seen: now.value } : run)) };
     steps.clear();
+    if (now.value - alertsAskedAt < ALERTS_MS) return;
+    alertsAskedAt = now.value;
+    void refreshAlerts(uid);
   }, NOTE_MS);
 }
 
