@@ -1,21 +1,27 @@
 """`primus-lens runs | curve | export | tail`, as processes of their own."""
 
+import csv
 import io
 import json
+import math
 import os
 import pty
 import signal
 import subprocess
 import sys
+import time
 
 import pandas as pd
 import pyarrow.parquet
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from primus_lens import cli_read, exporting, following, plotting
-from primus_lens.client import Client
+from primus_lens.client import Client, LensApiError, PointsFile
 
 AT = 1_700_000_000.5
+MS = 1_700_000_000_500
 
 
 def test_runs_are_listed(lens_command, two_runs):
@@ -31,7 +37,7 @@ def test_runs_are_listed(lens_command, two_runs):
 def test_no_run_is_told(lens_command):
     """Nothing found is said."""
     done = lens_command("runs", "--q", "no workload is called so")
-    assert done.stdout.strip() == "no workload has reported anything yet"
+    assert done.stdout.strip() == "no workload is like that"
 
 
 def test_curve_is_drawn(lens_command, two_runs):
@@ -45,6 +51,47 @@ def test_curve_is_drawn(lens_command, two_runs):
     assert "last -inf at step 1" in done.stdout
     assert done.stdout.count("some values are NaN or infinite") == 2
     assert "█" in done.stdout
+
+
+def test_runs_tell_how_they_stand(lens_command, server, workload):
+    """State, progress, pace and the small curve of the loss; `--state` chooses."""
+    now = time.time()
+    metrics = [
+        {"name": name, "value": value, "step": step, "timestamp": now - 10 + step}
+        for step in range(8)
+        for name, value in (("loss", 8 - step), ("target_iteration", 70))
+    ]
+    server.post("/wandb/metrics", {"workload_uid": workload, "metrics": metrics})
+    heading, line = lens_command("runs", "--q", workload).stdout.splitlines()
+    assert {"state", "progress", "steps/s", "loss", "values"} < {*heading.split()}
+    assert " 10%" in line
+    assert "█▇▆▅▄▃▂▁" in line
+    done = lens_command("runs", "--q", workload, "--state", "crashed")
+    assert done.stdout.strip() == "no workload is like that"
+
+
+def test_curves_of_two_workloads_over_a_metric(lens_command, server, workload):
+    """`--x` may be a metric, `--beside` one more workload; each plot says whose it is."""
+    for uid in (workload, f"{workload}-b"):
+        metrics = [
+            {"name": name, "value": value, "step": step, "timestamp": AT}
+            for step in range(3)
+            for name, value in (("loss", step), ("tokens", 512 * step))
+        ]
+        report = {"workload_uid": uid, "run_id": "r", "metrics": metrics}
+        server.post("/wandb/metrics", report)
+    words = ("loss", "--x", "tokens", "--beside", f"{workload}-b")
+    done = lens_command("curve", workload, *words)
+    assert f"loss of run r (wandb, serial 1) of {workload}-b\n" in done.stdout
+    assert done.stdout.count("tokens 0 to 1024\n") == 2
+
+
+def test_metrics_that_never_meet_are_told(lens_command, two_runs, server):
+    """Where no step has both metrics there is nothing to draw, which is said."""
+    metrics = [{"name": "lonely", "value": 1, "step": 77, "timestamp": AT}]
+    server.post("/wandb/metrics", {"workload_uid": two_runs, "run_id": "one", "metrics": metrics})
+    done = lens_command("curve", two_runs, "loss", "--x", "lonely")
+    assert (done.returncode, done.stderr) == (1, "primus-lens: no step has both loss and lonely\n")
 
 
 def test_curve_over_time(lens_command, two_runs):
@@ -82,11 +129,11 @@ def test_export_as_csv(lens_command, two_runs):
     done = lens_command("export", two_runs)
     assert done.stdout.splitlines() == [
         "workload_uid,run_id,serial,data_source,metric,step,time,value",
-        f"{two_runs},one,1,wandb,big,0,{AT},{2**53 + 1}",
-        f"{two_runs},one,1,wandb,loss,0,{AT},0.0",
-        f"{two_runs},one,1,wandb,loss,1,{AT + 1},NaN",
-        f"{two_runs},one,1,wandb,loss,2,{AT + 2},2.0",
-        f"{two_runs},two,2,wandb,loss,1,{AT + 10},-Infinity",
+        f"{two_runs},one,1,wandb,big,0,{MS},{2**53 + 1}",
+        f"{two_runs},one,1,wandb,loss,0,{MS},0.0",
+        f"{two_runs},one,1,wandb,loss,1,{MS + 1000},NaN",
+        f"{two_runs},one,1,wandb,loss,2,{MS + 2000},2.0",
+        f"{two_runs},two,2,wandb,loss,1,{MS + 10_000},-Infinity",
     ]
     assert done.stderr == f"5 points of {two_runs}\n"
     assert len(pd.read_csv(io.StringIO(done.stdout))) == 5
@@ -104,7 +151,7 @@ def test_export_as_parquet(lens_command, two_runs, tmp_path):
     """A Parquet file with int64 and float64 columns; it gets its name when it is whole."""
     path = tmp_path / "points.parquet"
     done = lens_command("export", two_runs, "--format", "parquet", "-o", str(path))
-    assert done.stderr == f"5 points of {two_runs} in {path}\n"
+    assert done.stderr == f"every point of {two_runs} in {path}\n"
     assert [each.name for each in tmp_path.iterdir()] == ["points.parquet"]
     table = pyarrow.parquet.read_table(path)
     assert table["step"].to_pylist() == [0, 0, 1, 2, 1]
@@ -125,13 +172,58 @@ def test_export_to_where_nobody_may_write_is_told(lens_command, two_runs, tmp_pa
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_export_reads_in_windows(server, lens, workload):
-    """However small the window, every point comes once, in order."""
-    metrics = [{"name": "a", "value": s, "step": s * s, "timestamp": AT} for s in range(50)]
+def test_export_of_a_metric_with_a_row_a_step(lens_command, two_runs):
+    """`--layout wide` has a column for each metric asked for, and no other; `-o -` is a pipe."""
+    words = ("--layout", "wide", "-o", "-")
+    done = lens_command("export", two_runs, "loss", *words)
+    assert list(pd.read_csv(io.StringIO(done.stdout)).columns)[-2:] == ["time", "loss"]
+    assert done.stderr == f"4 steps of {two_runs}\n"
+
+
+def test_export_of_a_metric_that_is_unknown_is_told(lens_command, two_runs):
+    """A metric that is not there is no empty file."""
+    done = lens_command("export", two_runs, "acc")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"primus-lens: {two_runs} has no metric acc; it has: big, loss\n"
+
+
+def test_file_that_breaks_off_leaves_none(tmp_path):
+    """A file whose stream fails is not there, nor is a part of it."""
+
+    def breaking():
+        yield b"a,b\n"
+        raise LensApiError("broke off")
+
+    def write():
+        with exporting.whole(tmp_path / "points.csv") as file:
+            exporting.write(PointsFile("csv", None, breaking()), file, lambda _rows, _size: None)
+
+    with pytest.raises(LensApiError, match="broke off"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(text=st.lists(st.text(st.sampled_from('a,"\n'), max_size=5)), cut=st.integers(1, 9))
+def test_rows_are_counted_however_they_are_cut(text, cut):
+    """The count of a CSV's rows is that of its reader: lines within quotes are none."""
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows([["head", "b"], *([cell, 1] for cell in text)])
+    whole = file.getvalue().encode()
+    parts = (whole[at : at + cut] for at in range(0, len(whole), cut))
+    told = []
+    coming = PointsFile("csv", None, parts)
+    exporting.write(coming, io.BytesIO(), lambda rows, size: told.append((rows, size)))
+    assert told[-1] == (len(text), len(whole))
+
+
+def test_export_shows_how_far_it_is(on_a_terminal, server, workload, tmp_path):
+    """On a terminal a bar stands for the points there are, and goes when the file is whole."""
+    metrics = [{"name": "a", "value": s, "step": s, "timestamp": AT} for s in range(50)]
     server.post("/wandb/metrics", {"workload_uid": workload, "metrics": metrics})
-    tables = list(exporting.tables(lens, workload, window=7))
-    assert [step for table in tables for step in table["step"]] == [s * s for s in range(50)]
-    assert len(tables) > 5
+    status, shown = on_a_terminal("export", workload, "-o", str(tmp_path / "points.csv"))
+    assert status == 0
+    assert "50 points" in shown
+    assert f"50 points of {workload} in" in shown.replace("\r\n", "")
 
 
 def test_reader_that_has_seen_enough_is_no_failure_of_ours(server, two_runs):
@@ -219,11 +311,18 @@ def test_plot_of_nothing_finite():
 
 @pytest.mark.parametrize(
     "seconds, words",
-    [(-3, "0 s ago"), (59.9, "59 s ago"), (60, "1 min ago"), (7200, "2 h ago"), (1e6, "11 d ago")],
+    [(-3, "0 s"), (59.9, "59 s"), (60, "1 min"), (7200, "2 h"), (1e6, "11 d")],
 )
-def test_age_is_told_in_one_unit(seconds, words):
-    """How long ago a workload was heard, in the largest unit that fits."""
-    assert cli_read._ago(seconds) == words
+def test_span_of_time_is_told_in_one_unit(seconds, words):
+    """How long ago a workload was heard and how long it goes on, in the largest unit that fits."""
+    assert cli_read._lasting(seconds) == words
+
+
+def test_sparkline_has_a_character_a_value():
+    """Lowest and highest are the ends of the scale; what is missing or not finite is blank."""
+    assert plotting.sparkline([0.0, None, 7.0, math.nan, 3.4]) == "▁ █ ▄"
+    assert plotting.sparkline([2.0, 2.0]) == "▅▅"
+    assert plotting.sparkline([None, math.inf]) == ""
 
 
 @pytest.fixture
@@ -258,14 +357,3 @@ def test_parquet_is_not_thrown_at_a_terminal(on_a_terminal, two_runs):
     status, shown = on_a_terminal("export", two_runs, "--format", "parquet")
     assert status == 2
     assert "Parquet is no text for a terminal; name a file with -o" in shown
-
-
-def test_parquet_of_windows_without_points(server, lens, workload, tmp_path):
-    """Gaps between steps leave no mark in a file."""
-    metrics = [{"name": "a", "value": 1, "step": s, "timestamp": AT} for s in (0, 1, 10_000)]
-    server.post("/wandb/metrics", {"workload_uid": workload, "metrics": metrics})
-    path = tmp_path / "points.parquet"
-    with path.open("wb") as file:
-        tables = exporting.tables(lens, workload, window=1)
-        assert exporting.write(tables, "parquet", file) == 3
-    assert pyarrow.parquet.read_table(path)["step"].to_pylist() == [0, 1, 10_000]

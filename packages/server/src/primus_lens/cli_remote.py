@@ -5,7 +5,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -60,7 +60,7 @@ def failures_in_words() -> Iterator[None]:
         fail(f"{where}{error.strerror or error}")
 
 
-def fail(sentence: str) -> None:
+def fail(sentence: str) -> NoReturn:
     """End the command with a sentence."""
     click.echo(f"primus-lens: {sentence}", err=True)
     sys.exit(FAILED)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 HEIGHT = 12
+_LEVELS = "▁▂▃▄▅▆▇█"
 _FULL, _EMPTY = "█", " "
 
 
@@ -32,6 +33,20 @@ def drawing(xs: Sequence[float], values: Sequence[float], *, width: int) -> list
     ]
 
 
+def sparkline(values: Sequence[float | None]) -> str:
+    """A small curve in one line, a character a value, blank where there is none."""
+    present = [value for value in values if value is not None and math.isfinite(value)]
+    if not present:
+        return ""
+    low, high = min(present), max(present)
+    return "".join(
+        " "
+        if value is None or not math.isfinite(value)
+        else _LEVELS[_row(value, low, high, height=len(_LEVELS))]
+        for value in values
+    )
+
+
 def _spans(points: Sequence[tuple[float, float]], width: int) -> dict[int, tuple[float, float]]:
     """Lowest and highest value of each column that has one."""
     first, last = points[0][0], points[-1][0]
@@ -44,8 +59,8 @@ def _spans(points: Sequence[tuple[float, float]], width: int) -> dict[int, tuple
     return spans
 
 
-def _row(value: float, low: float, high: float) -> int:
+def _row(value: float, low: float, high: float, *, height: int = HEIGHT) -> int:
     if high == low:
-        return HEIGHT // 2
+        return height // 2
     share = value / 2 - low / 2  # halved: the range of all float64 is no float64
-    return round(share / (high / 2 - low / 2) * (HEIGHT - 1))
+    return round(share / (high / 2 - low / 2) * (height - 1))

@@ -1,7 +1,8 @@
 """The reader's view of a server: workloads, metrics, curves, points."""
 
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, Self, overload
 
 from primus_lens.client import live
@@ -13,6 +14,7 @@ from primus_lens.client.connection import (
     Parameters,
     workload_path,
 )
+from primus_lens.client.files import Format, Layout, PointsFile
 from primus_lens.client.frames import Columns, as_frame, columns
 from primus_lens.client.live import LiveEvent
 from primus_lens.client.points import Point
@@ -50,16 +52,16 @@ class Client:
         """Give the sockets back."""
         self.connection.close()
 
-    def workloads(self, q: str = "") -> list[dict[str, Any]]:
+    def workloads(self, q: str = "", *, state: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Every workload as it stands, the most recently heard first.
 
-        q: text sought in workload, run name, project and framework.
+        q: text sought in workload, run name, project and framework. state: only these.
         """
+        asked: list[tuple[str, str | int | float]] = [("state", each) for each in state]
+        asked += [("q", q), ("limit", _PAGE)]
         found: list[dict[str, Any]] = []
         while True:
-            page = self.connection.get(
-                "/workloads", [("q", q), ("limit", _PAGE), ("offset", len(found))]
-            )
+            page = self.connection.get("/workloads", [*asked, ("offset", len(found))])
             found += page["workloads"]
             if not page["workloads"] or len(found) >= page["total_count"]:
                 return found
@@ -128,6 +130,37 @@ class Client:
             asked += [("from_x", between[0] * scale), ("to_x", between[1] * scale)]
         answer = self.connection.get(workload_path(uid, "/metrics/data"), asked)
         return as_frame(columns(uid, answer["series"]), frame)
+
+    def series(
+        self, uids: Sequence[str], *names: str, x: str = "step", max_points: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Curves of some workloads as the server tells them, a series a workload, run and source.
+
+        x: "step", "time" or the name of a metric, whose values are then under `x`.
+        """
+        asked: list[tuple[str, str | int | float]] = [("workload", uid) for uid in uids]
+        asked += [("metric", name) for name in names]
+        asked.append(("x", x))
+        if max_points is not None:
+            asked.append(("max_points", max_points))
+        found: list[dict[str, Any]] = self.connection.get("/metrics/data", asked)["series"]
+        for each in found:
+            each["value"] = [streamed_points.number(value) for value in each["value"]]
+        return found
+
+    @contextmanager
+    def file(
+        self, uid: str, *names: str, form: Format = "csv", layout: Layout = "long"
+    ) -> Iterator[PointsFile]:
+        """Every point of a workload as one file, its bytes as they come, in bounded memory.
+
+        names: metrics; all without any. layout: a row a point, or wide, a row a step.
+        """
+        asked: list[tuple[str, str | int | float]] = [("metric", name) for name in names]
+        asked += [("format", form), ("layout", layout)]
+        with self.connection.stream(workload_path(uid, "/metrics/data"), asked) as answer:
+            total = answer.headers.get("x-total-points")
+            yield PointsFile(form, None if total is None else int(total), answer.iter_bytes())
 
     def curve_since(self, uid: str, *names: str, since: float) -> tuple[Columns, str]:
         """What `curve` gives from a time on, and the place from which `live` goes on.
