@@ -2,6 +2,7 @@
 
 import re
 
+import httpx
 from playwright.sync_api import expect
 
 HIDE = """() => {
@@ -34,6 +35,22 @@ def test_a_live_point_lands_in_a_zoomed_stretch_only_if_it_lies_there(page, repo
     expect(_card(page).locator(".plot")).to_have_attribute(
         "aria-label", re.compile(r"highest 77\b")
     )
+
+
+def test_a_page_opened_before_the_first_number_fills_by_itself(page, server, report, workload):
+    """A workload known by its framework alone gets its chart with the first points."""
+    body = {"source": "wandb", "type": "framework_detection_raw", "version": "1.0"}
+    said = {**body, "workload_uid": workload, "evidence": {}, "timestamp": 1.7e9}
+    httpx.post(f"{server.url}/api/v1/wandb/detection", json=said).raise_for_status()
+    page.goto(f"/workloads/{workload}")
+    expect(page.get_by_role("heading", name="No metrics yet")).to_be_visible()
+    expect(page.locator(".pulse")).to_have_text("live")
+    report(workload, {"loss": [3.0]})
+    report(workload, {"loss": [2.0]}, first=1)
+    expect(_card(page).locator(".latest")).to_have_text("2")
+    report(workload, {"accuracy": [0.5]}, first=2)
+    report(workload, {"loss": [1.5]}, first=3)
+    expect(_card(page).locator(".latest")).to_have_text("1.5")
 
 
 def test_a_hidden_tab_asks_for_nothing_and_catches_up(page, report, workload):
