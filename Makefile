@@ -52,6 +52,7 @@ bench: $(VENV)/test.done  ## The figures the promises rest on, each a ratio with
 	$(BIN)/python bench/exporter/beside_wandb.py
 	$(BIN)/python bench/exporter/points_lost.py
 	$(BIN)/python bench/store.py
+	$(BIN)/python bench/readers.py
 	$(BIN)/python bench/watch.py
 	$(BIN)/python bench/watch_fleet.py
 	$(BIN)/python bench/grafana.py

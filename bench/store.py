@@ -3,7 +3,7 @@
 Ingest is measured against an unlogged raw COPY of the same points in the same run, in turn
 A B A B; absolute figures of a shared machine mean little. Reads include a tail that no chunk holds.
 
-    python bench/store.py [--rounds 4] [--scale 1.0]
+    python bench/store.py [--only ingest reads growth] [--rounds 4] [--scale 1.0]
 """
 
 import argparse
@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -33,6 +33,7 @@ METRICS = 50
 GROUP_STEPS = 100  # 5,000 points a transaction
 TAIL_STEPS = 64  # that came since: with the 16 unsettled ones, the middle of what there may be
 REPEATS = 7
+PARTS = ("ingest", "reads", "growth")
 CHUNKS = ("metrics_storage", "chunk_axis", "series")
 
 LINE = "{:<52} {:>10} {:>10}  {}"
@@ -259,16 +260,19 @@ async def thinned(database: Database, workload: str, names: list[str], most: int
     return await curves.columns(database, Span(workload), names, axis="step", most=most)
 
 
-async def measure(folder: Path, *, rounds: int, scale: float) -> int:
-    """Everything; returns how many targets were missed."""
+async def measure(folder: Path, parts: Collection[str], *, rounds: int, scale: float) -> int:
+    """These parts; returns how many targets were missed."""
     postgres = EmbeddedPostgres(folder / "postgres")
     database = Database(await postgres.start(), pool_size=2)
     try:
         await database.open()
         table = Table()
-        await ingest(database, table, rounds=rounds, steps=round(10_000 * scale))
-        await reads(database, table, scale=scale)
-        await growth(database, table, scale=scale)
+        if "ingest" in parts:
+            await ingest(database, table, rounds=rounds, steps=round(10_000 * scale))
+        if "reads" in parts:
+            await reads(database, table, scale=scale)
+        if "growth" in parts:
+            await growth(database, table, scale=scale)
     finally:
         await database.close()
         await postgres.stop()
@@ -278,12 +282,14 @@ async def measure(folder: Path, *, rounds: int, scale: float) -> int:
 def main() -> int:
     """Measure and print; status 1 when a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="these parts")
     parser.add_argument("--rounds", type=int, default=4, help="pairs of ingest")
     parser.add_argument("--scale", type=float, default=1.0, help="of all amounts")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-store-", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)  # PostgreSQL runs under an account of its own
-        return int(uvloop.run(measure(Path(name), rounds=given.rounds, scale=given.scale)) > 0)
+        measuring = measure(Path(name), given.only, rounds=given.rounds, scale=given.scale)
+        return int(uvloop.run(measuring) > 0)
 
 
 if __name__ == "__main__":

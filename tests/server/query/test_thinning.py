@@ -89,3 +89,17 @@ def test_one_step_spikes_survive_any_width(most):
     for bucket in range(count):
         whole, drawn = y[place == bucket], y[chosen[place[chosen] == bucket]]
         assert (drawn.min(), drawn.max()) == (whole.min(), whole.max())
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=300), st.booleans(), MOST)
+def test_of_equal_extremes_the_first_is_kept(values, even, most):
+    """A bucket of finite values keeps exactly its ends, its first lowest and its first highest."""
+    points = [(i if even else i * i, float(value)) for i, value in enumerate(values)]
+    if len(points) <= most:
+        return
+    wanted = set()
+    for bucket in buckets(points, most):
+        lowest = min(bucket, key=lambda i: points[i][1])
+        highest = max(bucket, key=lambda i: points[i][1])
+        wanted |= {bucket[0], lowest, highest, bucket[-1]}
+    assert kept(points, most) == sorted(wanted)

@@ -1,6 +1,7 @@
 """Fewer points that carry the same shape: no extreme of a bucket is ever left out. Pure."""
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 PER_BUCKET = 4  # first, lowest, highest, last
@@ -35,19 +36,35 @@ def kept_in(starts: NDArray[np.intp] | None, y: NDArray[np.float64]) -> NDArray[
     """Which points of a curve to draw, given where its buckets begin; as `kept`."""
     if starts is None:
         return np.arange(len(y))
-    pick = _of_finite if np.isfinite(y).all() else _of_any
-    ends = [*starts[1:].tolist(), len(y)]
+    last = np.append(starts[1:], len(y)) - 1
+    if np.isfinite(y).all():
+        return np.unique(np.concatenate([starts, *_extremes(starts, last, y), last]))
     chosen = [
         start + place
-        for start, end in zip(starts.tolist(), ends, strict=True)
-        for place in pick(y[start:end])
+        for start, end in zip(starts.tolist(), last.tolist(), strict=True)
+        for place in _of_any(y[start : end + 1])
     ]
     return np.unique(np.array(chosen, dtype=np.intp))
 
 
-def _of_finite(values: NDArray[np.float64]) -> tuple[int, ...]:
-    """The places of a bucket to draw, all of whose values are finite; 1 us."""
-    return 0, int(values.argmin()), int(values.argmax()), len(values) - 1
+def _extremes(
+    starts: NDArray[np.intp], last: NDArray[np.intp], y: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The index of the first lowest and of the first highest value of each bucket, all finite.
+
+    Buckets of steps that are evenly apart differ by one point at most: they are searched at once,
+    as windows of the lesser width with the last point beside. 0.1 ms for 100,000 points.
+    """
+    widths = last - starts + 1
+    width = int(widths.min())
+    if widths.max() > width + 1:
+        places = list(zip(starts.tolist(), (last + 1).tolist(), strict=True))
+        lowest = [begin + int(y[begin:end].argmin()) for begin, end in places]
+        highest = [begin + int(y[begin:end].argmax()) for begin, end in places]
+        return np.array(lowest, dtype=np.intp), np.array(highest, dtype=np.intp)
+    windows = sliding_window_view(y, width)[starts]
+    low, high = starts + windows.argmin(axis=1), starts + windows.argmax(axis=1)
+    return np.where(y[last] < y[low], last, low), np.where(y[last] > y[high], last, high)
 
 
 def _of_any(values: NDArray[np.float64]) -> list[int]:

@@ -6,8 +6,9 @@ read in one snapshot, so no point is ever counted twice or missed. Comes before 
 """
 
 import contextlib
+import functools
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 
 import asyncpg
 import msgspec
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from primus_lens.model import naming
-from primus_lens.store import changes, chunks, points_read, statements
+from primus_lens.store import changes, chunks, dropped_read, points_read, statements
 from primus_lens.store.points_read import LAST_STEP, Part, Span
 
 _SQL = statements.load("chunks.sql")
@@ -66,23 +67,27 @@ class StoredSeries(msgspec.Struct, frozen=True):
     layout: _Layout
     axes: Sequence[asyncpg.Record]
     chunks: Sequence[asyncpg.Record]
-    rows: Sequence[asyncpg.Record]
+    rows: Sequence[dropped_read.Told]
     seen: dict[changes.RunKey, int]
     replaced: Sequence[asyncpg.Record] = ()
 
     def unpacked(self) -> Iterator[Series]:
         """The series by key, source and run; those of the same steps and times share the arrays.
 
-        5 ns a point of chunks: for a worker thread.
+        Each is unpacked when its turn comes, so that their memory is used again by a caller who
+        does not keep them. 5 ns a point of chunks: for a worker thread.
         """
         places = _Places(self.span, self.axes)
-        pieces: dict[SeriesKey, list[_Piece]] = defaultdict(list)
+        packed: dict[SeriesKey, list[Callable[[], _Piece]]] = defaultdict(list)
         for row in self.chunks:
             part = self.layout.built[row["axis_id"]]
-            pieces[row["key"], part.data_source, part.serial].append(_of_chunk(row, part, places))
-        for row in self.rows:
-            pieces[row["key"], row["data_source"], row["serial"]].append(_of_rows(row, places))
-        for (key, data_source, serial), of_series in sorted(pieces.items()):
+            piece = functools.partial(_of_chunk, row, part, places)
+            packed[row["key"], part.data_source, part.serial].append(piece)
+        for told in self.rows:
+            piece = functools.partial(_of_rows, told, places)
+            packed[told["key"], told["data_source"], told["serial"]].append(piece)
+        for key, data_source, serial in sorted(packed):
+            of_series = [unpack() for unpack in packed[key, data_source, serial]]
             of_series.sort(key=lambda piece: piece.first_step)
             steps, times = places.joined([piece.mark for piece in of_series])
             if len(steps):
@@ -263,7 +268,7 @@ def _of_chunk(row: asyncpg.Record, part: Part, places: _Places) -> _Piece:
     return _Piece(part.first_step, mark, values if asked is None else values[asked])
 
 
-def _of_rows(row: asyncpg.Record, places: _Places) -> _Piece:
+def _of_rows(row: dropped_read.Told, places: _Places) -> _Piece:
     steps = np.array(row["steps"], dtype=np.int64)
     mark = places.of_rows(steps, np.array(row["times"], dtype=np.int64))
     return _Piece(row["first_step"], mark, np.array(row["values"], dtype=np.float64))

@@ -164,13 +164,13 @@ async def _whole(
 
 async def series(
     connection: asyncpg.Connection, span: Span, keys: Sequence[str], parts: Sequence[Part]
-) -> list[asyncpg.Record]:
-    """The asked series as columns, one record a series and part. keys: stored names.
+) -> list[Told]:
+    """The asked series as columns, one a series and part, steps ascending. keys: stored names.
 
     Returns data_source, serial, first_step (the part's), key, steps, times (ms), values.
     """
     statement = _SQL["series"] if len(keys) <= _FEW_KEYS else _SQL["many_series"]
-    rows: list[asyncpg.Record] = await connection.fetch(
+    rows = await connection.fetch(
         statement,
         span.workload_uid,
         *_columns(parts),
@@ -178,7 +178,19 @@ async def series(
         span.start_ms,
         span.end_ms,
     )
-    return rows
+    return [_ascending(row) for row in rows]
+
+
+def _ascending(row: Told) -> Told:
+    """The columns of a series by step, which they are already when read along the primary key."""
+    steps: list[int] = row["steps"]
+    if steps == sorted(steps):
+        return row
+    order = sorted(range(len(steps)), key=steps.__getitem__)
+    return {
+        **dict(row),
+        **{name: [row[name][place] for place in order] for name in ("steps", "times", "values")},
+    }
 
 
 async def replaced(

@@ -9,7 +9,8 @@ WITH heard AS (
            max(received_at) OVER (PARTITION BY workload_uid) - interval '60 seconds' AS recently
     FROM run_last WHERE $1::text[] IS NULL OR workload_uid = ANY($1)
 ), newest AS (
-    SELECT DISTINCT ON (workload_uid) workload_uid, serial, data_source
+    SELECT DISTINCT ON (workload_uid) workload_uid, serial, data_source, run_id, brief, target_step,
+           first_seen
     FROM training_run LEFT JOIN heard USING (workload_uid, serial)
     WHERE $1::text[] IS NULL OR workload_uid = ANY($1)
     ORDER BY workload_uid, received_at >= recently DESC NULLS LAST, without_loss, serial DESC,
@@ -32,7 +33,8 @@ WITH heard AS (
            updated_at
     FROM framework_detection WHERE $1::text[] IS NULL OR workload_uid = ANY($1)
 )
-SELECT workload_uid, run.serial, run.run_id, run.brief, run.target_step, run.first_seen AS began,
+SELECT workload_uid, newest.serial, newest.run_id, newest.brief, newest.target_step,
+       newest.first_seen AS began,
        detected.framework, detected.wrapper_framework, detected.base_framework,
        detected.confidence, coalesce(summary.runs, 0) AS runs, summary.data_sources, summary.pods,
        placed.namespace, placed.pods AS known_pods,
@@ -43,7 +45,6 @@ SELECT workload_uid, run.serial, run.run_id, run.brief, run.target_step, run.fir
        (extract(epoch FROM coalesce(summary.last_seen, summary.first_seen, detected.updated_at))
            * 1000)::bigint AS last_seen
 FROM newest
-JOIN training_run AS run USING (workload_uid, serial)
 JOIN summary USING (workload_uid)
 LEFT JOIN run_last AS heard USING (workload_uid, serial, data_source)
 FULL JOIN detected USING (workload_uid)

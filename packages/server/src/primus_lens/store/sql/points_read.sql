@@ -68,12 +68,13 @@ WHERE workload_uid = $1 AND ($2 = '' OR data_source = $2)
 ORDER BY timestamp, iteration, serial;
 
 -- name: series
--- Chosen metrics of some parts of a workload as columns, one row a series and part, steps ascending.
+-- Chosen metrics of some parts of a workload as columns, one row a series and part, steps as they come.
 -- $2 to $5: the parts. $6: stored names. $7, $8: bounds in milliseconds, inclusive, each may be NULL.
+-- Sorting each series cost half of the time; points_read does it where the order is not that of the key.
 SELECT part.data_source, part.serial, part.first_step, metric.key,
-       array_agg(stored.iteration ORDER BY stored.iteration) AS steps,
-       array_agg(at.milliseconds ORDER BY stored.iteration) AS times,
-       array_agg((stored.performance ->> metric.key)::float8 ORDER BY stored.iteration) AS values
+       array_agg(stored.iteration) AS steps,
+       array_agg(at.milliseconds) AS times,
+       array_agg((stored.performance ->> metric.key)::float8) AS values
 FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[])
      AS part (data_source, serial, first_step, last_step)
 CROSS JOIN LATERAL (
@@ -98,9 +99,10 @@ GROUP BY part.data_source, part.serial, part.first_step, metric.key;
 -- As `series`, where many metrics are asked for: looking each up unpacks the document again, so here
 -- it is unpacked once for all.
 SELECT part.data_source, part.serial, part.first_step, metric.key,
-       array_agg(stored.iteration ORDER BY stored.iteration) AS steps,
-       array_agg(at.milliseconds ORDER BY stored.iteration) AS times,
-       array_agg((metric.value #>> '{}')::float8 ORDER BY stored.iteration) AS values
+       array_agg(stored.iteration) AS steps,
+       array_agg(at.milliseconds) AS times,
+       array_agg(CASE WHEN jsonb_typeof(metric.value) = 'number' THEN metric.value::float8
+                      ELSE (metric.value #>> '{}')::float8 END) AS values
 FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[])
      AS part (data_source, serial, first_step, last_step)
 CROSS JOIN LATERAL (
