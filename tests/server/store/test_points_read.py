@@ -42,3 +42,24 @@ def test_many_metrics_are_told_as_few_are(database_dsn):
                     assert len(together) > 20
 
     asyncio.run(scenario())
+
+
+def test_curves_are_in_order_of_steps_however_they_are_read(database_dsn):
+    """Read along the table instead of the key, a series still has its steps ascending."""
+
+    async def scenario():
+        async with reading.opened(database_dsn) as database:
+            for step in (2, 0, 1):
+                row = (step, 1000.0 + step, {"loss": step / 4}, {})
+                await reading.store(database, reading.report("w", [row]))
+            async with database.connection() as connection, connection.transaction():
+                await connection.execute("SET LOCAL enable_indexscan = off")
+                parts = [Part("wandb", 1, 0, 9)]
+                for others in ([], [f"m{n}" for n in range(20)]):
+                    names = ["loss", *others]
+                    [row] = await points_read.series(connection, Span("w"), names, parts)
+                    told = (row["steps"], row["times"], row["values"])
+                    steps = [0, 1, 2]
+                    assert told == (steps, [1_000_000, 1_001_000, 1_002_000], [0.0, 0.25, 0.5])
+
+    asyncio.run(scenario())
