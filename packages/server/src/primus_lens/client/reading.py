@@ -58,13 +58,16 @@ class Client:
         q: text sought in workload, run name, project and framework. state: only these.
         """
         asked: list[tuple[str, str | int | float]] = [("state", each) for each in state]
-        asked += [("q", q), ("limit", _PAGE)]
+        # An order that reports do not change: no workload is missed between two pages.
+        asked += [("q", q), ("limit", _PAGE), ("sort", "first_seen")]
         found: list[dict[str, Any]] = []
+        place = ""
         while True:
-            page = self.connection.get("/workloads", [*asked, ("offset", len(found))])
+            page = self.connection.get("/workloads", [*asked, ("after", place)])
             found += page["workloads"]
-            if not page["workloads"] or len(found) >= page["total_count"]:
-                return found
+            place = page.get("next")
+            if not place:
+                return sorted(found, key=lambda row: row["last_seen"], reverse=True)
 
     def workload(self, uid: str) -> dict[str, Any]:
         """One workload: its runs, its framework with the evidence, its metrics."""

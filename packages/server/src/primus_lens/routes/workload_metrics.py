@@ -9,13 +9,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from primus_lens.query import curves, fleet, inventory, progress
+from primus_lens.model import errors
+from primus_lens.query import curves, fleet, fleet_pages, inventory, progress
 from primus_lens.routes import answers
 from primus_lens.routes.parameters import BIGINT, Cluster, End, Several, Source, Start
 from primus_lens.routes.planes import Planes
 from primus_lens.routes.points import PointsEndpoints
 from primus_lens.store.database import Database
 from primus_lens.store.points_read import Span
+
+_ORDER = f"^-?({'|'.join(dict.fromkeys((*fleet.SORTED_BY, *fleet_pages.STEADY)))})$"
 
 
 class WorkloadMetrics:
@@ -44,16 +47,22 @@ class WorkloadMetrics:
         state: Several = None,
         framework: Several = None,
         namespace: Several = None,
-        sort: Annotated[str, Query(pattern=f"^-?({'|'.join(fleet.SORTED_BY)})$")] = "last_seen",
+        sort: Annotated[str, Query(pattern=_ORDER)] = "last_seen",
         limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
         offset: Annotated[int, Query(ge=0, le=BIGINT)] = 0,
+        after: Annotated[str, Query(description="The `next` of the page before.")] = "",
         cluster: Cluster = "",
     ) -> Response:
         """The fleet: every workload as it stands, with its pace, its progress and its loss."""
         several = {"state": state or (), "framework": framework or (), "namespace": namespace or ()}
         asked = fleet.Asked(q=q, regex=regex, sort=sort, limit=limit, offset=offset, **several)
-        page = await fleet.workloads(self._planes[cluster], asked, now=time.time())
-        return answers.tagged(request, page)
+        database, now = self._planes[cluster], time.time()
+        if sort.removeprefix("-") in fleet_pages.STEADY:
+            return answers.tagged(request, await fleet_pages.page(database, asked, after, now=now))
+        if after:
+            allowed = f"left out, or with sort={', '.join(fleet_pages.STEADY)}"
+            raise errors.BadQuery.of("after", after, allowed)
+        return answers.tagged(request, await fleet.workloads(database, asked, now=now))
 
     async def show_workload(self, request: Request, uid: str, cluster: Cluster = "") -> Response:
         """One workload: its runs, its framework with the evidence, its metrics."""
