@@ -158,28 +158,19 @@ class _Ndjson:
         return b""
 
     @staticmethod
-    def _long(piece: Piece) -> list[dict[str, Any]]:
-        return [dict(zip(LONG, row, strict=True)) for row in _long_rows(piece)]
+    def _long(piece: Piece) -> Iterator[dict[str, Any]]:
+        for row in _long_rows(piece):
+            yield dict(zip(LONG, row, strict=True))
 
     @staticmethod
-    def _wide(piece: Piece) -> list[dict[str, Any]]:
+    def _wide(piece: Piece) -> Iterator[dict[str, Any]]:
         grid, facts = _grid(piece), dict(zip(FACTS, _facts(piece), strict=True))
         columns = _wide_columns(piece, grid)
-        return [
-            {
-                **facts,
-                "step": step,
-                "time": at,
-                "metrics": {
-                    name: cells[place]
-                    for name, cells in columns.items()
-                    if cells[place] is not None
-                },
-            }
-            for place, (step, at) in enumerate(
-                zip(grid.steps.tolist(), grid.times.tolist(), strict=True)
-            )
-        ]
+        times = zip(grid.steps.tolist(), grid.times.tolist(), strict=True)
+        for place, (step, at) in enumerate(times):
+            cells = ((name, of_metric[place]) for name, of_metric in columns.items())
+            metrics = {name: cell for name, cell in cells if cell is not None}
+            yield {**facts, "step": step, "time": at, "metrics": metrics}
 
 
 class _Sink(io.RawIOBase):
