@@ -77,7 +77,7 @@ def _reporter(server):
         body = {"source": "wandb", "workload_uid": uid, "run_id": run_id, "metrics": points}
         if run is not None:
             body["run"] = run
-        answer = httpx.post(f"{server.url}/api/v1/wandb/metrics", json=body)
+        answer = httpx.post(f"{server.url}/api/v1/wandb/metrics", json=body, timeout=60)
         assert answer.status_code == 200, answer.text
 
     return send

@@ -112,7 +112,7 @@ def test_facets_count_where_the_other_filters_hold(server, fleet):
         ("progress", ["ended", "fast"]),
         ("-progress", ["fast", "ended"]),
         ("-last_step", ["ended", "fast", "silent", "lost", "mute"]),
-        ("trouble", ["silent", "mute"]),
+        ("trouble", ["silent", "mute", "ended"]),
     ],
 )
 def test_order(server, fleet, sort, order):
@@ -122,7 +122,9 @@ def test_order(server, fleet, sort, order):
         rows, _ = asked(server, fleet, sort=sort, regex="^fleet-(ended|fast|lost|mute)")
         assert list(rows) == order
         return
-    rows, _ = asked(server, fleet, sort=sort)
+    # The watch may raise an alert for a running one in between, which is trouble, too.
+    only = "^fleet-(silent|mute|ended)" if sort == "trouble" else "^fleet-"
+    rows, _ = asked(server, fleet, sort=sort, regex=only)
     assert list(rows)[: len(order)] == order
 
 

@@ -31,10 +31,13 @@ def noisy(seed=0, rows=ROWS, level=2.0):
 
 
 @pytest.mark.timeout(110)
-def test_no_alert_in_1000_curves_without_trouble():
-    """Constant and slowly falling losses with six kinds of noise raise no alert, in 1,000."""
+def test_no_alert_in_curves_without_trouble():
+    """Constant and slowly falling losses with six kinds of noise raise no alert, in 200.
+
+    bench/watch.py judges 1,000, as many as it is asked for.
+    """
     alarms = {}
-    for seed in range(1_000):
+    for seed in range(200):
         rows = 1_000 if seed < KINDS_OF_CURVES * 4 else 400
         found = judged(calm_loss(seed, rows=rows), times(seed, rows=rows)).alerts
         alarms |= {(seed, each.kind): each.text for each in found}
