@@ -14,6 +14,17 @@ STEPS = 100_000
 SPIKES = [1_200 + 2_467 * i for i in range(40)]  # one step each, never two in a column of pixels
 
 
+_DRAWN = "document.querySelector('[data-metric=loss] canvas')?.toDataURL()"
+_ZOOM_AT_EVERY_FRAME = f"""async () => {{
+  for (let from = -130; from <= -100; from += 1) {{
+    history.replaceState(null, "", `?from=${{from}}&to=1100`);
+    dispatchEvent(new PopStateEvent("popstate"));
+    await new Promise(requestAnimationFrame);
+  }}
+  return {_DRAWN};
+}}"""
+
+
 @pytest.fixture(scope="module")
 def spiky(server, reporter) -> str:
     """A workload of 100,000 steps whose flat loss leaves its level at 40 single ones."""
@@ -54,6 +65,21 @@ def test_a_zoom_asks_for_the_exact_points_of_the_stretch(page, spiky):
     _hover(page, "loss", 0.5)
     expect(_card(page, "loss").locator(".tip")).to_contain_text("step 1,200")
     expect(_card(page, "loss").locator(".tip")).to_contain_text("9")
+
+
+def test_many_lines_in_motion_are_drawn_with_care_once_still(page, report, workload):
+    """Zoomed at every frame, a chart of six runs is sketched; at rest it is as one opened there."""
+    for run in range(6):
+        values = [math.sin(i * (run + 1)) for i in range(1_000)]
+        report(workload, {"loss": values}, run_id=f"r{run}")
+    footer = _card(page, "loss").locator("footer")
+    page.goto(f"/workloads/{workload}?from=-100&to=1100")
+    expect(footer).to_have_text("6,000 points · zoomed")
+    careful = page.evaluate(f"new Promise(requestAnimationFrame).then(() => {_DRAWN})")
+    page.goto(f"/workloads/{workload}")
+    expect(footer).to_have_text("6,000 points")
+    assert page.evaluate(_ZOOM_AT_EVERY_FRAME) != careful
+    page.wait_for_function(f"careful => {_DRAWN} === careful", arg=careful)
 
 
 def test_the_smoothed_curve_leaves_the_raw_one_visible(page, report, workload):

@@ -66,13 +66,14 @@ function Body({ metric, view, full }) {
   const read = useSignal(/** @type {Reading[] | null} */ (null));
   const curve = view.curves.curve(metric.name).value;
   const shown = usePicture(curve, view);
+  const words = useMemo(() => inWords(metric.name, shown), [metric.name, shown]);
   const chart = useChart({ shown, view, read: (found) => { read.value = found; } });
   return html`
     <header><${Name} name=${metric.name} />
       <${Latest} shown=${shown} read=${read} />
       <${Actions} name=${metric.name} shown=${shown} view=${view} full=${full} />
     </header>
-    <div class="plot" ref=${chart.host} role="img" tabindex="0" autofocus=${full} aria-label=${inWords(metric.name, shown)}
+    <div class="plot" ref=${chart.host} role="img" tabindex="0" autofocus=${full} aria-label=${words}
       aria-description="Arrow keys read point by point, plus and minus zoom" onKeyDown=${chart.keys}></div>
     ${!shown && !curve?.trouble && html`<i class="waiting" aria-hidden="true"></i>`}
     ${curve?.trouble && html`<p class="none" role="alert">${curve.trouble}</p>`}

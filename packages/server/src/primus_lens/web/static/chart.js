@@ -21,11 +21,15 @@ import { extremes, strokeLines } from "./strokes.js";
  *   redraw: zoom or smoothing changed; step: the cursor so many points on; widen: show so many times as much around the cursor */
 
 const LINKED = "cursors of this page";
+const STILL_MS = 120; // without a change for so long, all is drawn with care
+const MANY_LINES = 4; // more than this are sketched in motion
 
 /** Draw into an element that has a size; what the picture holds is described in lines.js.
  * @param {HTMLElement} host @param {Picture} picture @param {How} how @returns {Chart} */
 export function drawChart(host, picture, how) {
-  const shown = { picture };
+  const shown = { picture, moving: false };
+  let changed = -Infinity;
+  let rest = 0;
   const plot = new uPlot(options(host, shown, how), ends(picture), host);
   // uPlot itself leaves the zoom of a double click to the page: the address decides.
   plot.over.addEventListener("dblclick", () => how.zoom(null));
@@ -34,12 +38,23 @@ export function drawChart(host, picture, how) {
     if (width && (width !== plot.width || height !== plot.height)) plot.setSize({ width, height });
   });
   size.observe(host);
+  const settle = () => {
+    shown.moving = false;
+    plot.redraw(false, false);
+  };
   return {
     update(next) {
       shown.picture = next;
       plot.setData(ends(next));
     },
-    redraw: () => plot.setData(ends(shown.picture)),
+    redraw() {
+      const before = changed;
+      changed = performance.now();
+      shown.moving = changed - before < STILL_MS; // a single change is drawn with care at once
+      clearTimeout(rest);
+      if (shown.moving) rest = setTimeout(settle, STILL_MS);
+      plot.setData(ends(shown.picture));
+    },
     step: (by) => stepCursor(plot, shown.picture, by),
     widen(by) {
       const { min, max } = plot.scales.x;
@@ -49,6 +64,7 @@ export function drawChart(host, picture, how) {
     },
     canvas: () => plot.ctx.canvas,
     destroy() {
+      clearTimeout(rest);
       size.disconnect();
       plot.destroy();
     },
@@ -67,7 +83,7 @@ function ends({ lines }) {
   return [lo === hi ? [lo - 1, hi + 1] : [lo, hi], [null, null]];
 }
 
-/** @param {HTMLElement} host @param {{picture: Picture}} shown @param {How} how */
+/** @param {HTMLElement} host @param {{picture: Picture, moving: boolean}} shown @param {How} how */
 function options(host, shown, how) {
   const style = getComputedStyle(host);
   /** @param {string} name */
@@ -97,7 +113,9 @@ function options(host, shown, how) {
       setCursor: [(/** @type {any} */ u) => readCursor(u, shown.picture, how)],
       draw: [(/** @type {any} */ u) => {
         const { x, y } = u.scales;
-        strokeLines(u.ctx, shown.picture.lines, { x, y, log: how.log, box: u.bbox, ratio: uPlot.pxRatio, smoothing: how.smoothing(), paint });
+        const { lines } = shown.picture;
+        const sketchy = shown.moving && lines.length > MANY_LINES;
+        strokeLines(u.ctx, lines, { x, y, log: how.log, box: u.bbox, ratio: uPlot.pxRatio, smoothing: how.smoothing(), sketchy, paint });
         placeMarks(u, shown.picture);
       }],
     },

@@ -1,13 +1,14 @@
 // Draws lines on a canvas: each as it is while its points fit, else as an envelope, which is for every
-// column of pixels the range of all points that fall there and the line through their last ones.
+// column of pixels the range of all points that fall there and the line through their last ones. In motion
+// many lines are sketched: one hair each through all that a column holds, which costs a fifth.
 import { placeOf, smoothed } from "./shapes.js";
 
 /** @typedef {import("./lines.js").Line} Line
  * @typedef {{left: number, top: number, width: number, height: number}} Box  in canvas pixels
  * @typedef {{min: number, max: number}} Range
- * @typedef {{x: Range, y: Range, log: boolean, box: Box, ratio: number, smoothing: number, paint: (colour: string) => string}} Frame
+ * @typedef {{x: Range, y: Range, log: boolean, box: Box, ratio: number, smoothing: number, sketchy: boolean, paint: (colour: string) => string}} Frame
  * @typedef {{x: number, lo: number, hi: number, last: number, broken: boolean}} Column  broken: a hole lies before it
- *   ratio: canvas pixels a CSS pixel; smoothing: weight from 0, none, to below 1 */
+ *   ratio: canvas pixels a CSS pixel; smoothing: weight from 0, none, to below 1; sketchy: in motion */
 
 const POINTS_A_COLUMN = 1.5; // more than this and columns of pixels are drawn instead of points
 const GRAIN_SEEN = 6; // CSS pixels: wider buckets of a thinned line are drawn point by point until finer ones come
@@ -15,6 +16,8 @@ const DOTS_EVERY = 14; // CSS pixels: where points are rarer each is seen by its
 const GHOST = 0.6;
 const BAND = 0.38;
 const RAW = 0.45; // of a curve that is smoothed
+const SKETCH_WIDE = 2; // CSS pixels of a column in motion
+const HAIR = 1; // canvas pixel: wider strokes are filled outlines, ten times as dear without a GPU
 
 /** The first and last place of a line to draw so that it reaches both edges.
  * @param {ArrayLike<number>} xs @param {Range} range @returns {[number, number]} */
@@ -44,12 +47,14 @@ function strokeLine(pen, line, frame) {
   const faint = line.ghost ? GHOST : 1;
   const raw = frame.smoothing > 0 && !line.ghost ? RAW : 1; // the raw curve stays to be seen
   if (line.lo && line.hi) fillBetween(pen, line, [from, to], frame);
-  pen.setLineDash((line.ghost ? [3, 3] : line.dashed ? [7, 4] : []).map((n) => n * frame.ratio));
+  if (!frame.sketchy) pen.setLineDash((line.ghost ? [3, 3] : line.dashed ? [7, 4] : []).map((n) => n * frame.ratio));
   pen.globalAlpha = faint * raw;
-  pen.lineWidth = (line.ghost ? 1 : 1.5) * frame.ratio;
+  pen.lineWidth = frame.sketchy ? HAIR : (line.ghost ? 1 : 1.5) * frame.ratio;
   const width = columnWidth(line, to - from, frame);
   const columns = width > 0 ? columnsOf(line, [from, to], { width, origin: line.grain?.origin ?? frame.x.min }) : null;
-  if (columns) {
+  if (columns && frame.sketchy) {
+    sketch(pen, columns, frame);
+  } else if (columns) {
     envelope(pen, columns, { frame, width, alpha: faint * raw });
   } else {
     through(pen, line.xs, line.ys, [from, to], frame);
@@ -58,7 +63,7 @@ function strokeLine(pen, line, frame) {
   if (raw < 1) {
     const [xs, ys] = columns ? [columns.map(({ x }) => x), columns.map(({ last }) => last)] : [line.xs, line.ys];
     pen.globalAlpha = 1;
-    pen.lineWidth = 2 * frame.ratio;
+    pen.lineWidth = frame.sketchy ? HAIR : 2 * frame.ratio;
     through(pen, xs, smoothed(xs, ys, frame.smoothing, frame.x.max - frame.x.min), columns ? [0, xs.length] : [from, to], frame);
   }
   pen.globalAlpha = 1;
@@ -68,10 +73,10 @@ function strokeLine(pen, line, frame) {
 /** How wide the columns of an envelope are, in x; 0 where the points are drawn themselves. Columns are whole
  * buckets of a thinned line: the last point of a part of one may be its highest.
  * @param {Line} line @param {number} points in sight @param {Frame} frame */
-function columnWidth({ grain }, points, { x, box, ratio }) {
-  const pixel = (x.max - x.min) / (box.width / ratio);
+function columnWidth({ grain }, points, { x, box, ratio, sketchy }) {
+  const pixel = ((x.max - x.min) / (box.width / ratio)) * (sketchy ? SKETCH_WIDE : 1);
   if (grain && grain.width < pixel * GRAIN_SEEN) return grain.width * Math.max(1, Math.round(pixel / grain.width));
-  return points > (box.width / ratio) * POINTS_A_COLUMN ? pixel : 0;
+  return points > ((x.max - x.min) / pixel) * POINTS_A_COLUMN ? pixel : 0;
 }
 
 /** @param {Frame} frame */
@@ -143,6 +148,19 @@ function envelope(pen, columns, { frame, width, alpha }) {
     if (open && !broken) pen.lineTo(px(x), py(last));
     else pen.moveTo(px(x), py(last));
     open = true;
+  }
+  pen.stroke();
+}
+
+/** All of every column in one stroke. @param {CanvasRenderingContext2D} pen @param {Column[]} columns @param {Frame} frame */
+function sketch(pen, columns, frame) {
+  const { px, py } = scales(frame);
+  pen.beginPath();
+  for (const { x, lo, hi, last, broken } of columns) {
+    if (broken) pen.moveTo(px(x), py(lo));
+    else pen.lineTo(px(x), py(lo));
+    pen.lineTo(px(x), py(hi));
+    pen.lineTo(px(x), py(last));
   }
   pen.stroke();
 }
