@@ -19,7 +19,7 @@ export function HowToBegin() {
     <${Commands} id="doctor" text="python -m primus_lens_wandb_exporter doctor" />
     <p>Runs that are over can be shown too, from their files:</p>
     <${Commands} id="import" text=${`primus-lens import wandb ./wandb --workload my-first-workload --url ${location.origin}`} />
-    <p class="dim watching"><i aria-hidden="true"></i>This page is watching: the job appears within seconds of its first <code>wandb.log</code>.</p>
+    <p class="dim watching"><i aria-hidden="true"></i><span>This page is watching: the job appears within seconds of its first <code>wandb.log</code>.</span></p>
   </div>`;
 }
 

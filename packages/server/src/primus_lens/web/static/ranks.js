@@ -146,7 +146,7 @@ function Heat({ verdict }) {
       <canvas style=${{ width: `${width.value}px`, height: `${height}px` }}></canvas>
       ${place && html`<${CellTip} verdict=${verdict} place=${place} layout=${layout} />`}</div>
     <figcaption><span class="scale" aria-hidden="true"></span>
-      <span>−50 %</span><span>as the ranks’ median of each step</span><span>+50 % and more</span></figcaption></figure>`;
+      <span>≤ −50 %</span><span>as the ranks’ median of each step</span><span>≥ +50 %</span></figcaption></figure>`;
 }
 
 /** @param {Verdict} verdict */
