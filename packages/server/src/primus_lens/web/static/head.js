@@ -82,8 +82,8 @@ function Alerts({ uid }) {
     }
   };
   return html`<div class=${silent ? "own-alerts silent" : "own-alerts"} role="region" aria-label="Alerts">
-    <ul>${open.map((alert) => html`<li key=${`${alert.kind} ${alert.metric} ${alert.since}`}><b>${alert.kind.replaceAll("_", " ")}</b>
-      <span>${alert.text}</span> <small><${Ago} ms=${alert.since} /></small></li>`)}
+    <ul>${alike(open).map(({ alert, runs }) => html`<li key=${`${alert.kind} ${alert.metric} ${alert.since}`}><b>${alert.kind.replaceAll("_", " ")}</b>
+      <span>${alert.text}</span>${runs > 1 && html` <b class="runs">${runs} runs</b>`} <small><${Ago} ms=${alert.since} /></small></li>`)}
       ${!open.length && html`<li class="dim">No open alerts</li>`}</ul>
     <div class="row">${silent ? html`<small>silent until <${When} ms=${until} /></small>
         <button onClick=${() => silence(0)}>Tell again</button>`
@@ -92,4 +92,16 @@ function Alerts({ uid }) {
           <option value="">Silence…</option>${SILENCES.map(([ms, words]) => html`<option value=${ms}>${words}</option>`)}</select></label>`}
       ${trouble.value && html`<small class="odd" role="alert">${trouble.value}</small>`}</div>
   </div>`;
+}
+
+/** What is said of several runs in the same words, said once.
+ * @template {{kind: string, text: string}} A
+ * @param {A[]} alerts @returns {{alert: A, runs: number}[]} */
+function alike(alerts) {
+  const found = /** @type {Map<string, {alert: A, runs: number}>} */ (new Map());
+  for (const alert of alerts) {
+    const said = `${alert.kind} ${alert.text}`;
+    found.set(said, { alert, runs: (found.get(said)?.runs ?? 0) + 1 });
+  }
+  return [...found.values()];
 }
