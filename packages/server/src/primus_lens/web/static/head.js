@@ -94,13 +94,13 @@ function Alerts({ uid }) {
   </div>`;
 }
 
-/** What is said of several runs in the same words, said once.
+/** What is said of several runs alike, said once.
  * @template {{kind: string, text: string}} A
  * @param {A[]} alerts @returns {{alert: A, runs: number}[]} */
 function alike(alerts) {
   const found = /** @type {Map<string, {alert: A, runs: number}>} */ (new Map());
   for (const alert of alerts) {
-    const said = `${alert.kind} ${alert.text}`;
+    const said = alert.kind === "stall" ? alert.kind : `${alert.kind} ${alert.text}`; // ranks stall seconds apart
     found.set(said, { alert, runs: (found.get(said)?.runs ?? 0) + 1 });
   }
   return [...found.values()];
