@@ -36,11 +36,14 @@ export async function refreshAlerts(uid) {
 export function Head({ known }) {
   const newest = known.runs.reduce((best, run) => (!best || run.serial > best.serial ? run : best), /** @type {Run | null} */ (null));
   const running = known.runs.find((run) => run.state === "running");
+  const told = (running ?? newest)?.state ?? "unknown";
+  const diverges = alerts.value.alerts.some(({ kind }) => kind === "divergence");
+  const state = diverges && (told === "running" || told === "stalled") ? "diverged" : told; // as the board says it
   const name = newest?.name ?? known.workload_uid;
   document.title = `${name} · Primus Lens`;
   return html`<section class="head">
     <p class="path"><a href="/">Fleet</a> <span aria-hidden="true">/</span> <code>${known.workload_uid}</code></p>
-    <div class="title"><h1>${name}</h1><${StateMark} state=${(running ?? newest)?.state ?? "unknown"} /></div>
+    <div class="title"><h1>${name}</h1><${StateMark} state=${state} /></div>
     <ul class="marks-of-head">
       ${newest?.project && html`<li><small>project</small> ${newest.project}</li>`}
       <li><small>framework</small> <${Detected} detection=${known.detection} /></li>
