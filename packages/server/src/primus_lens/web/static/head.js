@@ -37,8 +37,8 @@ export function Head({ known }) {
   const newest = known.runs.reduce((best, run) => (!best || run.serial > best.serial ? run : best), /** @type {Run | null} */ (null));
   const running = known.runs.find((run) => run.state === "running");
   const told = (running ?? newest)?.state ?? "unknown";
-  const diverges = alerts.value.alerts.some(({ kind }) => kind === "divergence");
-  const state = diverges && (told === "running" || told === "stalled") ? "diverged" : told; // as the board says it
+  const diverges = alerts.value.alerts.some((alert) => alert.kind === "divergence" && alert.run_id === newest?.run_id);
+  const state = diverges ? "diverged" : told; // as the board says it
   const name = newest?.name ?? known.workload_uid;
   document.title = `${name} · Primus Lens`;
   return html`<section class="head">
