@@ -27,18 +27,11 @@ from pathlib import Path
 
 import httpx
 from playwright.sync_api import Browser, Error, Page, sync_playwright
-
-from primus_lens.model.points import PlacedRow, Row, RunId, Sender, WorkloadUid
-from primus_lens.store import points_write, runs
-from primus_lens.store.compaction import Compaction, RunSource
-from primus_lens.store.database import Database
-from primus_lens.store.embedded import EmbeddedPostgres
+from ui_store import BODY_POINTS, METRICS, fill_long, value
 
 LINE = "{:<58} {:>12} {:>10}  {}"
-METRICS = 10
 ROUNDS = 5
 PEER_STEPS = 100_000  # trackio takes minutes to log more
-BODY_POINTS = 10_000  # as many as one report may hold
 UP_WITHIN_S = 90
 DESKTOP = {"width": 1440, "height": 900}
 
@@ -120,32 +113,6 @@ def answers(url: str) -> bool:
         return False
 
 
-async def fill_long(data_directory: Path, workload: str, steps: int) -> None:
-    """Lay a long run straight into the store and pack what has settled: reports take minutes."""
-    postgres = EmbeddedPostgres(data_directory)
-    database = Database(await postgres.start(), pool_size=2)
-    uid, run = WorkloadUid(workload), RunId("r1")
-    names = [f"train/metric_{n}" for n in range(METRICS)]
-    try:
-        await database.open()
-        async with database.connection() as connection:
-            await runs.serials(connection, {(uid, run): Sender(uid)}, now=time.time())
-            for first in range(0, steps, BODY_POINTS):
-                rows = [
-                    PlacedRow(uid, 1, "", Row(run, "wandb", s, 1.7e9 + s / 4, values, {}))
-                    for s in range(first, min(steps, first + BODY_POINTS))
-                    for values in [{name: value(n, s, steps) for n, name in enumerate(names)}]
-                ]
-                async with connection.transaction():
-                    await points_write.merge_steps(connection, rows)
-                    await points_write.note_latest(connection, rows, now=time.time())
-        await Compaction(database).compact(RunSource(uid, "wandb", 1), now=time.time())
-        await database.fetch("VACUUM ANALYZE")
-    finally:
-        await database.close()
-        await postgres.stop()
-
-
 @contextmanager
 def lens(directory: Path) -> Iterator[str]:
     """A `primus-lens serve` on an embedded PostgreSQL. Yields its address."""
@@ -155,12 +122,6 @@ def lens(directory: Path) -> Iterator[str]:
     command += ["--port", str(port), "--data-dir", str(directory / "lens")]
     with program(command, f"{url}/readyz", PRIMUS_LENS_WANDB_HOOK="false"):
         yield url
-
-
-def value(metric: int, step: int, steps: int) -> float:
-    """A curve as jobs log them: falling, wavy, with noise that repeats nowhere near."""
-    noise = math.sin(step * 12.9898 + metric * 78.233) * 43758.5453
-    return 3 * math.exp(-3 * step / steps) + 0.2 * math.sin(metric + step / 900) + (noise % 1) / 10
 
 
 def post(url: str, body: dict[str, object]) -> None:
