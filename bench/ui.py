@@ -267,11 +267,7 @@ def tell_frames(what: str, times: list[float]) -> None:
 def measure_weight(browser: Browser, url: str, _steps: int) -> None:
     """What a page sends before it shows anything."""
     fill(url, "weight", 100, metrics=2)
-    for name, path in (
-        ("fleet", "/"),
-        ("workload", "/workloads/weight"),
-        ("compare", "/compare?w=weight"),
-    ):
+    for name, path in pages_of("weight"):
         say(f"page weight, {name}", f"{weight(browser, url + path):.0f} kB", "<= 150 kB")
 
 
@@ -295,11 +291,7 @@ def measure_zoom(browser: Browser, url: str, _steps: int) -> None:
 def measure_idle(browser: Browser, url: str, _steps: int) -> None:
     """What an open page takes while its workload is quiet."""
     fill(url, "idle", 1000, metrics=METRICS)
-    for name, path in (
-        ("fleet", "/"),
-        ("workload", "/workloads/idle"),
-        ("compare", "/compare?w=idle"),
-    ):
+    for name, path in pages_of("idle"):
         say(
             f"idle page, {name}: share of a core",
             f"{processor_share(browser, url + path):.2f} %",
