@@ -45,7 +45,7 @@ def test_our_files_are_asked_for_each_time():
 
 def test_files_are_packed_for_those_who_ask():
     """The same bytes arrive with and without gzip, in fewer with it."""
-    name = "/static/vendor/uplot-1.6.32/uPlot.esm.js"
+    name = "/static/vendor/uplot-1.6.32/uPlot.min.js"
     packed = get(name, accept_encoding="gzip")
     plain = get(name, accept_encoding="identity")
     assert packed.headers["content-encoding"] == "gzip"
