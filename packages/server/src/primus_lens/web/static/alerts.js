@@ -9,10 +9,6 @@ import * as say from "./say.js";
 
 const SHOWN = 3;
 
-export const KIND_WORDS = /** @type {Record<string, string>} */ ({
-  nonfinite: "not finite", loss_spike: "loss spike", stall: "stalled", throughput_drop: "slow", divergence: "diverging",
-});
-
 const WORST_FIRST = ["divergence", "nonfinite", "loss_spike", "throughput_drop", "stall"];
 
 /** @type {{value: OpenAlert[]}} */
@@ -28,11 +24,6 @@ export async function refreshAlerts() {
   }
 }
 
-/** What an alert is called in a word or two. @param {string} kind */
-export function kindInWords(kind) {
-  return KIND_WORDS[kind] ?? kind.replaceAll("_", " ");
-}
-
 export function AlertStrip() {
   const all = open.value;
   if (!all.length) return null;
@@ -41,7 +32,7 @@ export function AlertStrip() {
   return html`<section class="alerts" aria-label="Open alerts">
     <h2>${say.count(all.length)} open alert${all.length === 1 ? "" : "s"}</h2>
     <ul>${shown.map((alert) => html`<li key=${`${alert.workload_uid} ${alert.kind} ${alert.run_id} ${alert.metric}`}>
-      <b class="kind ${alert.kind}">${kindInWords(alert.kind)}</b>
+      <b class="kind ${alert.kind}">${say.alertKind(alert.kind)}</b>
       <a href=${workloadAddress(alert.workload_uid)}>${alert.name ?? alert.workload_uid}</a>
       <span title=${alert.text}>${alert.text}</span>
       <small><${Ago} ms=${alert.since} /></small></li>`)}</ul>

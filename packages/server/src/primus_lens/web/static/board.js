@@ -1,6 +1,5 @@
 // The table of the fleet. However long it is, only the rows near the window are in the page.
 import { html, signal, useEffect, useLayoutEffect, useRef } from "./vendor/index.js";
-import { kindInWords } from "./alerts.js";
 import { choices, choose, chosen, workloadAddress } from "./address.js";
 import { fleet, lookAt, rowAt } from "./fleet.js";
 import { Ago, Num, StateMark } from "./frame.js";
@@ -185,8 +184,8 @@ function openRow(event, uid) {
 function Alerts({ alerts, state }) {
   if (!alerts.length) return null;
   const [first] = alerts;
-  const all = alerts.map((alert) => `${kindInWords(alert.kind)}: ${alert.text}`).join("\n");
-  const word = SAME[first.kind] === state ? "for" : kindInWords(first.kind);
+  const all = alerts.map((alert) => `${say.alertKind(alert.kind)}: ${alert.text}`).join("\n");
+  const word = SAME[first.kind] === state ? "for" : say.alertKind(first.kind);
   return html`<span class="alert-mark" title=${all}>${word} <small>${say.roughly(Math.max(0, (now.value - first.since) / 1000))}</small>${
     alerts.length > 1 && html`<small>+${alerts.length - 1}</small>`}</span>`;
 }

@@ -85,7 +85,7 @@ function Alerts({ uid }) {
     }
   };
   return html`<div class=${silent ? "own-alerts silent" : "own-alerts"} role="region" aria-label="Alerts">
-    <ul>${alike(open).map(({ alert, runs }) => html`<li key=${`${alert.kind} ${alert.metric} ${alert.since}`}><b>${alert.kind.replaceAll("_", " ")}</b>
+    <ul>${alike(open).map(({ alert, runs }) => html`<li key=${`${alert.kind} ${alert.metric} ${alert.since}`}><b>${say.alertKind(alert.kind)}</b>
       <span>${alert.text}</span>${runs > 1 && html` <b class="runs">${runs} runs</b>`} <small><${Ago} ms=${alert.since} /></small></li>`)}
       ${!open.length && html`<li class="dim">No open alerts</li>`}</ul>
     <div class="row">${silent ? html`<small>silent until <${When} ms=${until} /></small>

@@ -154,3 +154,12 @@ function fraction(ms, gap) {
 function two(n) {
   return String(n).padStart(2, "0");
 }
+
+const ALERT_KINDS = /** @type {Record<string, string>} */ ({
+  nonfinite: "not finite", loss_spike: "loss spike", stall: "stalled", throughput_drop: "slow", divergence: "diverging",
+});
+
+/** What an alert is called in a word or two. @param {string} kind */
+export function alertKind(kind) {
+  return ALERT_KINDS[kind] ?? kind.replaceAll("_", " ");
+}
