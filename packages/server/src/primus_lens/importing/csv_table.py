@@ -30,14 +30,18 @@ TIME_NAMES = ("time", "timestamp", "_timestamp", "wall_time", "wall time")
 NAME_NAMES = ("metric", "metric_name", "name", "tag")
 _VALUE_NAME = "value"
 _RUN_NAME = "run_id"
-_NOT_METRICS = {"_runtime", "workload_uid", "serial", "data_source"}
+_OF_AN_EXPORT = {"workload_uid", "serial", "data_source"}  # whose times are Unix milliseconds
+_NOT_METRICS = {"_runtime", *_OF_AN_EXPORT}
 _LEAST_MILLISECONDS = 1e11  # as seconds the year 5138, as milliseconds 1973
 _WORDS = {"nan": "NaN", "inf": "Infinity", "infinity": "Infinity"}
 _WHOLE = re.compile(r"[-+]?\d+(?:\.0*)?").fullmatch
 
 
 class Columns(NamedTuple):
-    """Which column is which. name, value: of a long table, else None. metrics: of a wide one."""
+    """Which column is which. name, value: of a long table, else None. metrics: of a wide one.
+
+    milliseconds: the table is our own export, so no time needs to be guessed.
+    """
 
     step: str
     time: str | None
@@ -45,6 +49,7 @@ class Columns(NamedTuple):
     value: str
     run: str | None
     metrics: list[str]
+    milliseconds: bool
 
 
 class CsvTable:
@@ -87,7 +92,7 @@ class CsvTable:
         if step is None:
             self.account.refused += len(numbers)
             return []
-        at = _time(row.get(columns.time)) if columns.time else None
+        at = _time(row.get(columns.time), columns.milliseconds) if columns.time else None
         at = self._written_at if at is None else at
         facts = self.account.facts
         facts["started_at"] = min(at, facts.get("started_at", at))
@@ -126,15 +131,16 @@ def _columns_of(path: Path, header: Iterable[str], step: str | None, time: str |
             f"name one with --step-column. It has: {', '.join(names)}"
         )
     time = time or _first(names, TIME_NAMES)
+    milliseconds = set(names) >= _OF_AN_EXPORT
     run, value = _first(names, [_RUN_NAME]), _first(names, [_VALUE_NAME])
     name = _first(names, NAME_NAMES) if value else None
     if name is not None and value is not None:
-        return Columns(step, time, name, value, run, [])
+        return Columns(step, time, name, value, run, [], milliseconds)
     taken = {step, time, run}
     metrics = [n for n in names if n not in taken and n not in _NOT_METRICS]
     if not metrics:
         raise ImportFailed(f"{path} has no column of values beside {step}")
-    return Columns(step, time, None, "", run, metrics)
+    return Columns(step, time, None, "", run, metrics, milliseconds)
 
 
 def _first(names: list[str], known: Iterable[str]) -> str | None:
@@ -184,7 +190,7 @@ def _step(cell: str | None) -> int | None:
     return int(text.partition(".")[0]) if _WHOLE(text) else None
 
 
-def _time(cell: str | None) -> float | None:
+def _time(cell: str | None, milliseconds: bool) -> float | None:  # noqa: FBT001 - one of two
     """Unix seconds of seconds, milliseconds or ISO 8601 (UTC where it names no zone)."""
     text = (cell or "").strip()
     try:
@@ -192,7 +198,7 @@ def _time(cell: str | None) -> float | None:
     except ValueError:
         pass
     else:
-        return at / 1000 if abs(at) >= _LEAST_MILLISECONDS else at
+        return at / 1000 if milliseconds or abs(at) >= _LEAST_MILLISECONDS else at
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
