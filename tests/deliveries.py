@@ -135,7 +135,7 @@ def send_by_spool(url: str, workload: str, stop: str, folder: str) -> int:
         sent += 1
         payload = json.dumps({"at": 1000.0 + sent, "values": points(sent)}).encode()
         with recorder.lock:
-            recorder.place(_frames.PLAIN_ROW, sent, payload, flush=True)
+            recorder.row(_frames.PLAIN_ROW, sent, True, payload)
         time.sleep(0.002)
     over.set()
     ticking.join()

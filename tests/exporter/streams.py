@@ -73,7 +73,7 @@ def log(recorder, first, last, width=2, pad=""):
         values = {f"m{n}{pad}": step * 10 + n for n in range(width)}
         payload = json.dumps({"at": 1000.0 + step, "values": values}).encode()
         with recorder.lock:
-            recorder.place(_frames.PLAIN_ROW, None, payload, flush=True)
+            recorder.row(_frames.PLAIN_ROW, None, True, payload)
 
 
 def steps(receiver, run_id="r1"):

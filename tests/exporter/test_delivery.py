@@ -241,7 +241,7 @@ def test_names_without_a_place_are_counted(bench, receiver):
     recorder = bench.stream()
     payload = json.dumps({"at": 1.0, "values": {"x" * 300: 1, "good": 2}}).encode()
     before = _health.counts.get("dropped_name", 0)
-    recorder.place(_frames.PLAIN_ROW, None, payload, flush=True)
+    recorder.row(_frames.PLAIN_ROW, None, True, payload)
     recorder.end(0)
     bench.settle()
     assert [point["name"] for point in receiver.points()] == ["good"]

@@ -193,7 +193,7 @@ process = _process.start()
 recorder = process.open("r1", owned=True)
 for step in range(5000):
     payload = json.dumps({"at": 1.0, "values": {"a": step}}).encode()
-    recorder.place(_frames.PLAIN_ROW, None, payload, flush=True)
+    recorder.row(_frames.PLAIN_ROW, None, True, payload)
 recorder.end(0)
 """
 

@@ -26,11 +26,11 @@ def recorder():
     return _recorder.Recorder("r1", "s1", Spool(), owned=True)
 
 
-def place(recorder, *rows):
+def logged(recorder, *rows):
     """Log rows given as (step, commit) and return the (step, completes, advances) they got."""
     for step, commit in rows:
         flush = commit if commit is not None else step is None
-        recorder.place(_frames.PLAIN_ROW, step, b"{}", flush=flush)
+        recorder.row(_frames.PLAIN_ROW, step, flush, b"{}")
     return [
         (step, bool(flags & _frames.FLUSHES), bool(flags & _frames.ADVANCES))
         for _, flags, step, _ in recorder.spool.frames
@@ -52,7 +52,7 @@ CASES = {
 def test_steps_follow_wandbs_rules(recorder, case):
     """The rules of wandb's handler, one by one."""
     rows, steps = CASES[case]
-    assert [step for step, _, _ in place(recorder, *rows)] == steps
+    assert [step for step, _, _ in logged(recorder, *rows)] == steps
 
 
 def test_a_resumed_run_goes_on_at_its_starting_step(tmp_path):
@@ -68,13 +68,13 @@ def test_a_resumed_run_goes_on_at_its_starting_step(tmp_path):
     process.run_started(types.SimpleNamespace(_stream_id="r1"), run)
     recorder = process.recorders["r1"]
     recorder.spool = Spool()
-    assert place(recorder, (None, None), (None, None)) == [(41, True, False), (42, True, False)]
+    assert logged(recorder, (None, None), (None, None)) == [(41, True, False), (42, True, False)]
 
 
 def test_rows_after_the_end_are_no_rows(recorder):
     """What is logged after finish is refused and counted."""
     recorder.end(0)
-    place(recorder, (None, None))
+    logged(recorder, (None, None))
     assert recorder.refused == 1
     (end,) = recorder.spool.frames
     assert json.loads(end[3])["exit_code"] == 0
@@ -84,7 +84,7 @@ def test_rows_of_a_run_started_elsewhere_are_a_guess(recorder):
     """Without a given step such a row is marked; with one it is not, and none is dropped."""
     recorder.owned = False
     recorder.step = 10
-    place(recorder, (None, None), (5, None))
+    logged(recorder, (None, None), (5, None))
     unknown = [bool(flags & _frames.STEP_UNKNOWN) for _, flags, _, _ in recorder.spool.frames]
     assert unknown == [True, False]
 

@@ -104,6 +104,4 @@ def _record(
     payload = json.dumps({"at": time.time(), "values": values}).encode()
     flush = commit if commit is not None else step is None
     with recorder.lock:
-        recorder.place(
-            _frames.PLAIN_ROW, None if step is None else int(step), payload, flush=bool(flush)
-        )
+        recorder.row(_frames.PLAIN_ROW, None if step is None else int(step), bool(flush), payload)

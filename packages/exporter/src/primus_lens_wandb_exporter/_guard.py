@@ -1,4 +1,7 @@
-"""The only broad `except` of the package: our faults are counted here and go no further."""
+"""Our faults are counted here and go no further.
+
+The one broad `except` elsewhere is that of the rows' tap: there a call costs too much.
+"""
 
 from types import TracebackType
 from typing import Any, Callable, Optional
@@ -38,7 +41,7 @@ guard = Guard
 
 
 def guarded(where: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the call, answering None where it raises: a Guard at half the price, for hot paths."""
+    """Return the call, answering None where it raises."""
 
     def run(*args: Any) -> Any:
         try:

@@ -20,7 +20,6 @@ from primus_lens_wandb_exporter import (
     _frames,
     _guard,
     _process,
-    _recorder,
     _run_facts,
     _tensorboard,
 )
@@ -111,19 +110,37 @@ def _row_tap(process: Any) -> Callable[[Any], Any]:
     We come first because the thread wakes from publishing with cold caches and the interpreter
     lock contended: the same work took 20 us there instead of 8 (and no row is lost to a death in
     between). When publishing fails, wandb's step numbers are no longer ours to know.
+
+    All in one function: in a job, whose other code fills the caches, a call more is 0.1 to 0.2 us.
     """
-    recorders = process.recorders
+    recorders, extras = process.recorders, process.extras
     opened = _guard.guarded("row", process.recorder_of)
-    record = _guard.guarded("row", _recorder.Recorder.row)
-    extras = process.extras
 
     def wrap(original: Any) -> Any:
         def _publish_partial_history(self: Any, *args: Any, **kwargs: Any) -> Any:
-            recorder = recorders.get(getattr(self, "_stream_id", None)) or opened(self)
+            try:
+                recorder = recorders[self._stream_id]
+            except (AttributeError, KeyError):
+                recorder = opened(self)
             if recorder is None:
                 return original(self, *args, **kwargs)
             with recorder.lock:
-                record(recorder, args[0] if args else next(iter(kwargs.values()), None), extras)
+                try:
+                    message = args[0] if args else next(iter(kwargs.values()))
+                    if extras.as_json:
+                        if recorder.typed is None and message.item:
+                            recorder.typed = not message.item[0].value_json
+                        message.MergeFromString(
+                            extras.as_typed if recorder.typed else extras.as_json
+                        )
+                    given = message.HasField("step") and not recorder.shared
+                    step = message.step.num if given else None
+                    flush = message.action.flush if message.HasField("action") else step is None
+                    recorder.row(_frames.ROW, step, flush, message.SerializeToString())
+                except Exception as error:
+                    _errors.note("row", error)
+                    if _guard.reraise:
+                        raise
                 try:
                     return original(self, *args, **kwargs)
                 except BaseException:

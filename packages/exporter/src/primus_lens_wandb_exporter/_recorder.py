@@ -8,9 +8,9 @@ number is worked out here, in the training thread; the row itself goes to the sp
 import json
 import threading
 import time
-from typing import Any, Callable, Optional
+from typing import Callable, Optional
 
-from primus_lens_wandb_exporter import _extras, _frames, _guard, _spool, _wandb_file
+from primus_lens_wandb_exporter import _frames, _guard, _spool, _wandb_file
 
 _FACT_WAITS_S = 0.5
 
@@ -37,20 +37,7 @@ class Recorder:
         self._file_is_whole = False
         self._end = b""  # of a run read from its file: kept back until that is whole
 
-    def row(self, message: Any, extras: _extras.Extras) -> None:
-        """Record a PartialHistoryRequest that wandb is about to publish. The lock is held.
-
-        extras: what the row is given in passing.
-        """
-        if extras.as_json:
-            if self.typed is None and message.item:
-                self.typed = not message.item[0].value_json
-            message.MergeFromString(extras.as_typed if self.typed else extras.as_json)
-        step = message.step.num if message.HasField("step") and not self.shared else None
-        flush = message.action.flush if message.HasField("action") else step is None
-        self.place(_frames.ROW, step, message.SerializeToString(), flush=flush)
-
-    def place(self, kind: int, step: Any, payload: bytes, *, flush: bool) -> None:
+    def row(self, kind: int, step: Optional[int], flush: bool, payload: bytes) -> None:  # noqa: FBT001
         """Number a row and append it. step: as given, or None. The lock is held.
 
         A step beyond the current one completes that; one behind it is dropped by wandb; flush
@@ -58,18 +45,19 @@ class Recorder:
         """
         if self._file is not None:
             return
-        if self.ended or (step is not None and step < self.step and self.owned):
+        at, flags = self.step, 0
+        if self.ended or (step is not None and step < at and self.owned):
             self.refused += 1
             return
-        known = step is not None or (self.owned and not self.shared)
-        flags = 0 if known else _frames.STEP_UNKNOWN
-        if step is not None and step != self.step:
-            flags |= _frames.ADVANCES
-            self.step = step
-        at = self.step
+        if step is None:
+            if self.shared or not self.owned:
+                flags = _frames.STEP_UNKNOWN
+        elif step != at:
+            flags = _frames.ADVANCES
+            self.step = at = step
         if flush:
             flags |= _frames.FLUSHES
-            self.step += 1
+            self.step = at + 1
         if at >= 0:
             self.spool.append(kind, flags, at, payload)
 

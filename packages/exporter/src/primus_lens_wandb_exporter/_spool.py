@@ -36,22 +36,28 @@ class Segment:
     """One file of frames. path is "" for a segment in memory.
 
     index counts from 0; first and last are the sequence numbers within; size is what is written
-    and may be read. room: the file's bytes where they are mapped, zeros beyond size.
+    and may be read. room: the file's bytes where they are mapped, zeros beyond size. room_bytes:
+    how many; 0 where they are not.
     """
 
-    __slots__ = ("fd", "first", "index", "last", "path", "room", "size")
+    __slots__ = ("fd", "first", "index", "last", "path", "room", "room_bytes", "size")
 
     def __init__(self, index: int, path: str, fd: int, first: int) -> None:
         self.index, self.path, self.fd, self.first = index, path, fd, first
         self.last, self.size = first - 1, 0
         self.room: Optional[mmap.mmap] = None
+        self.room_bytes = 0
+
+    def map(self, room: mmap.mmap) -> None:
+        """Be written by copying into these bytes."""
+        self.room, self.room_bytes = room, len(room)
 
     def write(self, frame: bytes) -> bool:
         """Append a frame; False where it does not fit. Raises OSError."""
         start, room = self.size, self.room
         if room is not None:
             end = start + len(frame)
-            if end > len(room):
+            if end > self.room_bytes:
                 return False
             room[start:end] = frame
             self.size = end
@@ -85,7 +91,7 @@ class Segment:
 
     def close(self) -> None:
         """Close what the writer holds; a segment in memory is gone with that."""
-        room, self.room = self.room, None
+        room, self.room, self.room_bytes = self.room, None, 0
         if room is not None:
             room.close()
         fd, self.fd = self.fd, -1
@@ -131,9 +137,13 @@ class Spool:
         self.seq = seq = self.seq + 1
         frame = _frames.encode(kind, flags, seq, step, payload)
         segment = self._segment
-        if segment is not None and segment.room is not None and segment.write(frame):
-            segment.last = seq
-        elif not self.remote:
+        if segment is not None:
+            start, end = segment.size, segment.size + len(frame)
+            if end <= segment.room_bytes:  # nearly always: what `write` does, without its calls
+                segment.room[start:end] = frame  # type: ignore[index]
+                segment.size, segment.last = end, seq
+                return
+        if not self.remote:
             self._write(frame, seq)
         elif self._queued - self._taken > MEMORY_BYTES:
             raise OSError("the spool takes no more: its file system does not keep up")
@@ -170,7 +180,7 @@ class Spool:
         """
         segment = self._segment
         if segment is not None and segment.room is not None:
-            end = min(segment.size + _PAGES_AT_HAND * mmap.PAGESIZE, len(segment.room))
+            end = min(segment.size + _PAGES_AT_HAND * mmap.PAGESIZE, segment.room_bytes)
             for unwritten in range(segment.size, end, mmap.PAGESIZE):
                 segment.room[unwritten] = 0
 
@@ -231,7 +241,7 @@ class Spool:
             mapped.close()
             return None
         segment = Segment(self._made, path, -1, first)
-        segment.room = mapped
+        segment.map(mapped)
         return segment
 
     def _disk_segment(self, first: int) -> Optional[Segment]:
