@@ -134,6 +134,29 @@ def test_value_comes_back_as_it_was_sent(server, workload, value):
     assert math.copysign(1, float(got)) == math.copysign(1, float(value))
 
 
+def test_replayed_batch_changes_nothing(server, workload):
+    """The parts of a batch are stored once under its key; one that had failed may be sent again."""
+    key = {"Idempotency-Key": f"{workload}/1-2"}
+
+    def batch(loss, logs):
+        of_run = {"workload_uid": workload, "run_id": "r"}
+        metrics = [{"name": "loss", "value": loss, "step": 1}]
+        body = {"metrics": {**of_run, "metrics": metrics}, "logs": {**of_run, "logs": logs}}
+        return server.post("/wandb/batch", body, **key).json()["results"]
+
+    first = batch(1, "none")
+    assert (first["metrics"], first["logs"]["success"]) == ({"success": True, "count": 1}, False)
+    send(server, workload, ("loss", 2, 1))
+    again = batch(1, [{"step": 1, "data": {"lr": 3}}])
+    assert again["metrics"] == {"success": True, "count": 1, "replayed": True}
+    assert again["logs"] == {"success": True, "count": 1}
+    assert server.points(workload) == {("loss", 1): 2, ("lr", 1): 3}
+    key["Idempotency-Key"] = f"{workload}/2-3"
+    assert batch(1, [])["metrics"]["accepted"] == [[1, 2]]
+    key["Idempotency-Key"] = f"{'s' * 124}/1"
+    assert "a stream of at most 120 characters" in batch(1, [])["metrics"]["error"]
+
+
 def test_replayed_records_change_nothing(server, workload):
     """A request whose records are all known answers 200 and is forgotten."""
     send(server, workload, ("loss", 1, 1), key=f"{workload}/1-5")

@@ -15,6 +15,7 @@ import msgspec
 from primus_lens.model import detections, errors
 from primus_lens.model.points import RecordRange
 
+LONGEST_STREAM = 128  # characters, as the column
 LONGEST_NAME = 255  # characters of a name or an identity, as the specification's columns
 LARGEST_STEP = 2**63 - 1  # PostgreSQL's BIGINT
 MOST_POINTS = 10_000  # a request; more is slower to retry than to send in two
@@ -230,6 +231,20 @@ def record_range(key: str) -> RecordRange:
     if last < first:
         raise errors.InvalidField.of("Idempotency-Key", key, "a range that does not run backwards")
     return RecordRange(stream, first, last)
+
+
+def records_of_part(records: RecordRange, part: str) -> RecordRange:
+    """The records of a batch as one part of it has them: in a stream of its own.
+
+    One part may be stored and another not yet. No sender's stream has a colon in its name.
+    Raises InvalidField where the name leaves no room for the part's.
+    """
+    stream = f"{records.stream}:{part}"
+    if len(stream) > LONGEST_STREAM:
+        most = LONGEST_STREAM - len(f":{part}")
+        allowed = f"for a batch with {part} a stream of at most {most} characters"
+        raise errors.InvalidField.of("Idempotency-Key", records.stream, allowed)
+    return RecordRange(stream, records.first, records.last)
 
 
 def _explained(refusal: str, body: bytes | msgspec.Raw) -> errors.InvalidField:

@@ -132,11 +132,11 @@ class WandbEndpoints:
         self._counters.saves.inc()
         return receipt
 
-    async def _batch(self, body: Body, _: RecordRange | None) -> dict[str, object]:
+    async def _batch(self, body: Body, records: RecordRange | None) -> dict[str, object]:
         """Every part stands alone: one that fails neither stops nor undoes the others."""
         parts = wire.decode_parts(body)
         results = {
-            kind: await self._batch_part(kind, parts[kind])
+            kind: await self._batch_part(kind, parts[kind], records)
             for kind in ("detection", "metrics", "logs")
             if kind in parts
         }
@@ -145,16 +145,21 @@ class WandbEndpoints:
             self._counters.request_errors.labels("batch").inc()
         return {"success": success, "results": results}
 
-    async def _batch_part(self, kind: str, given: msgspec.Raw) -> dict[str, object]:
+    async def _batch_part(
+        self, kind: str, given: msgspec.Raw, records: RecordRange | None
+    ) -> dict[str, object]:
         if kind not in self._parts:
             return {"success": False, "error": f"{kind} reports are switched off"}
         try:
-            answer = await self._parts[kind](given, None)
+            own = None if records is None else wire.records_of_part(records, kind)
+            answer = await self._parts[kind](given, own)
         except errors.LensError as error:
             self._counters.request_error_reasons.labels("batch", error.code).inc()
             failed: dict[str, object] = {"success": False, "error": error.message}
+            if isinstance(error, errors.PartlyKnown):
+                failed["accepted"] = error.accepted
             return {**failed, "detail": error.detail} if error.detail else failed
-        kept = {name: answer[name] for name in ("pending",) if name in answer}
+        kept = {name: answer[name] for name in ("pending", "replayed") if name in answer}
         return {
             "success": True,
             **({} if kind == "detection" else {"count": answer["count"]}),
