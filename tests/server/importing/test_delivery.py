@@ -12,6 +12,7 @@ from primus_lens.client import Client, LensApiError
 from primus_lens.importing.delivery import Delivery
 from primus_lens.importing.records import ImportFailed
 from primus_lens.importing.wandb_file import WandbFile
+from primus_lens.model.points import IMPORT_STREAM
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_parts_that_do_not_fit_are_told(server, workload, recorded, deliver):
 
 
 def test_stream_is_of_one_workload_and_file(recorded):
-    """Another workload or another run is another stream."""
+    """Another workload or another run is another stream, which the server takes for an import."""
     with Client() as client:
         streams = {
             Delivery(client.connection, workload).stream(WandbFile(recorded[name]))
@@ -103,6 +104,7 @@ def test_stream_is_of_one_workload_and_file(recorded):
             for name in ("threads", "many rows")
         }
     assert len(streams) == 4
+    assert all(stream.startswith(IMPORT_STREAM) for stream in streams)
 
 
 def start_import(path, workload, url, **pipes):

@@ -4,13 +4,14 @@ import asyncio
 import random
 
 import chunk_reading as reading
+import msgspec
 import pytest
 
 from primus_lens.ingest.evidence import merge_report
 from primus_lens.model.alerts import Finding, WatchedRun
 from primus_lens.model.detections import Evidence, Hints
 from primus_lens.model.pods import Pod
-from primus_lens.model.points import Gap, Report, Row, RunId, Sender
+from primus_lens.model.points import Gap, RecordRange, Report, Row, RunId, Sender
 from primus_lens.store import deletion, ingest_health, pods, watch
 from primus_lens.store.compaction import Compaction
 from primus_lens.store.detections import SourceReport
@@ -113,6 +114,26 @@ def test_job_that_reports_on_begins_the_workload_anew(database_dsn):
         return await database.fetch("SELECT serial, iteration FROM training_performance")
 
     assert at(database_dsn, work) == [(1, 7)]
+
+
+def test_what_was_imported_may_be_imported_again(database_dsn):
+    """After a deletion a file can be imported anew; what jobs delivered stays known."""
+
+    async def work(database):
+        reports = [
+            msgspec.structs.replace(
+                reading.report("w", [(step, 1.0, {"a": step}, {})]),
+                records=RecordRange(stream, step, step),
+            )
+            for stream, step in (("import-1", 1), ("import-1", 2), ("spool-1", 3))
+        ]
+        for _ in range(2):
+            await reading.store(database, *reports)
+            left = await database.fetch("SELECT iteration FROM training_performance ORDER BY 1")
+            await deletion.delete_workload(database, "w")
+        return [step for (step,) in left]
+
+    assert at(database_dsn, work) == [1, 2]
 
 
 def test_deletion_waits_for_whoever_stores(database_dsn):

@@ -13,11 +13,18 @@ import primus_lens.ingest.layers as layering
 import primus_lens.store.streams as stored_streams
 from primus_lens.ingest import streams, targets
 from primus_lens.model import errors
-from primus_lens.model.points import PlacedRow, Receipt, RecordRange, Report, Sender, WorkloadUid
+from primus_lens.model.points import (
+    IMPORT_STREAM,
+    PlacedRow,
+    Receipt,
+    RecordRange,
+    Report,
+    Sender,
+    WorkloadUid,
+)
 from primus_lens.store import ingest_health, pods, points_write, runs
 from primus_lens.workloads import resolver
 
-_IMPORT = "import-"  # how the streams of importing/delivery begin
 _CLOCK_SLACK_S = 86_400.0  # by which a job's clock may be ahead of ours
 
 Outcome = Receipt | errors.LensError
@@ -160,10 +167,10 @@ class GroupTransaction:
                 definitions=report.definitions,
                 target_step=targets.target_step(report.run_facts.get("config") or {}),
             )
-            if report.records:  # with its facts a stream begins, so this is written once or twice
-                await ingest_health.note_stream(
-                    self._connection, workload_uid=uid, serial=serial, stream=report.records.stream
-                )
+        if report.records and _tells_its_stream(report, report.records):
+            await ingest_health.note_stream(
+                self._connection, workload_uid=uid, serial=serial, stream=report.records.stream
+            )
         if report.gaps:
             await runs.note_gaps(
                 self._connection,
@@ -175,11 +182,17 @@ class GroupTransaction:
             )
 
 
+def _tells_its_stream(report: Report, records: RecordRange) -> bool:
+    """Whether to note the stream: a job's begins with facts, so this is written once or twice."""
+    is_import = records.stream.startswith(IMPORT_STREAM)
+    return is_import or bool(report.run_facts or report.definitions)
+
+
 def _may_be_forgotten(report: Report, records: RecordRange, forgotten_up_to: float | None) -> bool:
     """Whether a report of a stream that looks new is so old that it may have been stored before.
 
     An import may always be repeated: it tells its whole file in order, and ends in the same values.
     """
-    if forgotten_up_to is None or records.stream.startswith(_IMPORT):
+    if forgotten_up_to is None or records.stream.startswith(IMPORT_STREAM):
         return False
     return any(row.at <= forgotten_up_to + _CLOCK_SLACK_S for row in report.rows)

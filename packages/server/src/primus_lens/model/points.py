@@ -8,6 +8,9 @@ import msgspec
 WorkloadUid = NewType("WorkloadUid", str)
 RunId = NewType("RunId", str)
 
+IMPORT_STREAM = "import-"
+"""How the names of streams begin by which files are imported; such may always be told again."""
+
 
 class Sender(msgspec.Struct, frozen=True):
     """Whose report it is: a workload, a pod, or both. At least one of the two is not empty."""

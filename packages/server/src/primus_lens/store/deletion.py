@@ -3,10 +3,12 @@
 First its steps and chunks in small transactions, beside a running ingest; then what is left, under
 locks, in one: whoever stores points of a run holds its row of training_run (find_runs), so either
 he has committed and goes along, or he waits and finds no such run. A job that reports on begins the
-workload anew. What a stream has delivered stays known, so that no late repetition brings back what
-was deleted. Killed anywhere, the next call goes on.
+workload anew. What a job's stream has delivered stays known, so that no late repetition brings back
+what was deleted; what was imported is forgotten at last, since whoever imports it again means it.
+Killed anywhere, the next call goes on.
 """
 
+from primus_lens.model.points import IMPORT_STREAM
 from primus_lens.store import statements
 from primus_lens.store.database import Database
 
@@ -28,7 +30,6 @@ _REST = (
     ("alerts", _SQL["rest_of_alerts"]),
     ("watch_states", _SQL["rest_of_watch_states"]),
     ("watch_settings", _SQL["rest_of_watch_settings"]),
-    ("streams", _SQL["rest_of_run_streams"]),
     ("parked_reports", _SQL["rest_of_parked"]),
     ("pods", _SQL["rest_of_pods"]),
 )
@@ -40,7 +41,7 @@ async def delete_workload(database: Database, workload_uid: str) -> dict[str, in
 
     Raises StoreUnavailable, on a deadlock too; then some of it is left, and another call goes on.
     """
-    gone = {name: 0 for name, _ in _REST}
+    gone = dict.fromkeys((*(name for name, _ in _REST), "streams"), 0)
     gone["steps"] += await _steps(database, workload_uid)
     while chunks := await _some_chunks(database, workload_uid):
         gone["chunks"] += chunks
@@ -52,7 +53,19 @@ async def delete_workload(database: Database, workload_uid: str) -> dict[str, in
         await connection.execute(_SQL["hold_compaction"], workload_uid)
         for name, statement in _REST:
             gone[name] += _count(await connection.execute(statement, workload_uid))
+        of_jobs = await connection.execute(_SQL["rest_of_run_streams"], workload_uid, IMPORT_STREAM)
+    gone["streams"] = _count(of_jobs) + await _imports(database, workload_uid)
     return gone
+
+
+async def _imports(database: Database, workload_uid: str) -> int:
+    """Forget what was imported; apart, because whoever stores locks streams before runs."""
+    async with database.connection() as connection, connection.transaction():
+        found = await connection.fetch(_SQL["imports"], workload_uid, IMPORT_STREAM)
+        streams = [row["stream"] for row in found]
+        await connection.execute(_SQL["forget_records"], streams)
+        status = await connection.execute(_SQL["forget_streams_of_workload"], workload_uid, streams)
+    return _count(status)
 
 
 async def _steps(database: Database, workload_uid: str) -> int:

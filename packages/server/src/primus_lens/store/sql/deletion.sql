@@ -83,8 +83,21 @@ DELETE FROM watch_state WHERE workload_uid = $1;
 DELETE FROM watch_setting WHERE workload_uid = $1;
 
 -- name: rest_of_run_streams
--- Which streams brought its points.
-DELETE FROM run_stream WHERE workload_uid = $1;
+-- Which streams brought its points, but for those of imports, which are forgotten apart.
+DELETE FROM run_stream WHERE workload_uid = $1 AND NOT starts_with(stream, $2);
+
+-- name: imports
+-- The streams by which points were imported into a workload.
+SELECT DISTINCT stream FROM run_stream WHERE workload_uid = $1 AND starts_with(stream, $2);
+
+-- name: forget_records
+-- Forget what streams have delivered; in the order in which whoever stores locks them.
+DELETE FROM ingest_stream WHERE stream IN (
+    SELECT stream FROM ingest_stream WHERE stream = ANY($1::text[]) ORDER BY stream FOR UPDATE);
+
+-- name: forget_streams_of_workload
+-- And that they brought a workload's points.
+DELETE FROM run_stream WHERE workload_uid = $1 AND stream = ANY($2::text[]);
 
 -- name: rest_of_parked
 -- What waits for its pods, unless these are another workload's, too.
