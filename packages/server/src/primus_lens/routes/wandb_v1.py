@@ -159,7 +159,8 @@ class WandbEndpoints:
             if isinstance(error, errors.PartlyKnown):
                 failed["accepted"] = error.accepted
             return {**failed, "detail": error.detail} if error.detail else failed
-        kept = {name: answer[name] for name in ("pending", "replayed") if name in answer}
+        told = ("pending", "replayed")
+        kept = {name: answer[name] for name in told if name in answer}
         return {
             "success": True,
             **({} if kind == "detection" else {"count": answer["count"]}),
