@@ -50,7 +50,7 @@ def test_statements_shown_fit_the_tables(database_dsn):
             await connection.prepare(statement)
         await connection.close()
 
-    assert len(statements) > 5
+    assert statements
     asyncio.run(prepared())
 
 

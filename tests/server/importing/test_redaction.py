@@ -15,6 +15,7 @@ from primus_lens.importing.redaction import REDACTED, without_secrets
         "secret",
         "auth_header",
         "aws_access_key",
+        "creds",
     ],
 )
 def test_name_of_a_credential_is_enough(name):
@@ -32,6 +33,10 @@ def test_name_of_a_credential_is_enough(name):
         "sk-proj-0123456789abcdef",
         "AKIAIOSFODNN7EXAMPLE",
         "Bearer 0123456789",
+        "https://host/blob?sig=abc",
+        "password: swordfish",
+        "{'api_key': 'swordfish'}",
+        "train.py --hub-token swordfish --lr 1",
         "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     ],
 )
@@ -47,6 +52,7 @@ def test_look_of_a_credential_is_enough(text):
         "DeepseekV3ForCausalLMWithValueHeadAndMore",
         "/data/checkpoints/run-7/step_1000",
         "s3://bucket/path",
+        "key: value, tokens: 5",
         "",
         0.1,
         17,
@@ -57,6 +63,13 @@ def test_look_of_a_credential_is_enough(text):
 def test_what_is_harmless_stays_as_it_is(value):
     """Names of models, paths and numbers arrive."""
     assert without_secrets({"model": value}) == {"model": value}
+
+
+def test_what_a_flag_sets_does_not_leave():
+    """In a list of arguments the text behind a credential's flag is one; other flags' stay."""
+    argv = ["train.py", "--lr", "0.1", "--api-key", "swordfish", "--hub_token", "sesame", "--bf16"]
+    left = ["train.py", "--lr", "0.1", "--api-key", REDACTED, "--hub_token", REDACTED, "--bf16"]
+    assert without_secrets({"argv": argv}) == {"argv": left}
 
 
 @pytest.mark.parametrize("name", ["tokenizer", "max_tokens", "author_count"])

@@ -8,6 +8,7 @@ from wandb.proto import wandb_internal_pb2 as pb
 
 from primus_lens.importing.delivery import closing_facts
 from primus_lens.importing.records import Account, ImportFailed
+from primus_lens.importing.redaction import REDACTED
 from primus_lens.importing.wandb_facts import RunFacts
 from primus_lens.importing.wandb_file import WandbFile
 
@@ -96,6 +97,18 @@ def test_config_and_summary_forget_what_was_removed():
     facts.close()
     assert account.facts["config"] == {"b": {"c": 2}}
     assert {name: bytes(value) for name, value in account.facts["summary"].items()} == {"b.c": b"2"}
+
+
+@pytest.mark.wandb
+def test_credentials_in_names_and_tags_stay():
+    """What looks like a credential does not leave in a name, a job type or a tag either."""
+    account = Account()
+    run = pb.RunRecord(
+        run_id="r", display_name="try token=abc", job_type="https://me:pw@host", tags=["a", "pwd=b"]
+    )
+    RunFacts(account).read(17, run.SerializeToString())
+    assert (account.facts["name"], account.facts["job_type"]) == (REDACTED, REDACTED)
+    assert account.facts["tags"] == ["a", REDACTED]
 
 
 def test_run_without_an_end_has_crashed_once_it_is_silent(recorded, tmp_path):

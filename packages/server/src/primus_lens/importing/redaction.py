@@ -1,11 +1,11 @@
-"""What of a run's config stays at home: what is called like a credential, or looks like one.
+"""What a file says of a run and stays at home: what is called like a credential, or looks like one.
 
 Whoever imports a run knows its file, but not who reads the fleet's pages. In doubt a text is
 left out; numbers, true and false are not in doubt.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 REDACTED = "[redacted]"
@@ -13,15 +13,18 @@ LONGEST_TEXT = 1_000  # characters of one value: enough for a path, too little f
 
 _NAME = re.compile(
     r"pass(?:word|wd|phrase|code)|pwd|secret|token(?!i[sz])|(?:api|access|private|account|ssh)[_-]?key"
-    r"|credential|auth|cookie|webhook|dsn|connection[_-]?string",
+    r"|cred(?:s|ential)|auth|cookie|webhook|dsn|connection[_-]?string",
     re.IGNORECASE,
 )
 _VALUE = re.compile(
     r"-----BEGIN|://[^/\s?#]*@|hooks\.slack\.com|\b(?:bearer|basic)\s+\S{8,}"
-    r"|(?:token|secret|signature|password|key|auth|pwd)=\S"
+    r"|(?:token|secret|signature|password|passwd|key|auth|pwd)=\S|[?&;](?:sig|code|credential)=\S"
+    r"|(?:password|passwd|secret|token|(?:api|access|secret|private)[_-]?key)[\"']?\s*:\s*[\"']?\S"
+    r"|--(?:[a-z]+-)*(?:password|secret|token|key)\s+\S"
     r"|\b(?:sk-|hf_|gh[pousr]_|github_pat_|glpat-|xox[a-z]-|AKIA|ASIA|AIza|eyJ|lens_)[\w.-]{10,}",
     re.IGNORECASE,
 )
+_FLAG = re.compile(r"--?(?:[a-z]+[_-])*(?:password|passwd|secret|token|key)", re.IGNORECASE)
 _LONG_RUN = re.compile(r"[A-Za-z0-9+=_]{32,}")
 _WORD = re.compile(r"[a-z]{4,}")
 
@@ -31,11 +34,20 @@ def without_secrets(node: Any, name: str = "") -> Any:  # noqa: ANN401 - a JSON 
     if isinstance(node, Mapping):
         return {key: without_secrets(value, f"{name}.{key}") for key, value in node.items()}
     if isinstance(node, list):
-        return [without_secrets(each, name) for each in node]
+        return list(_items(node, name))
     if isinstance(node, str):
         text = node.replace("\0", "")[:LONGEST_TEXT].encode("utf-8", "replace").decode()
         return REDACTED if _NAME.search(name) or _looks_secret(text) else text
     return node
+
+
+def _items(items: Sequence[Any], name: str) -> Iterator[Any]:
+    """A list's entries; a text behind a flag such as --api-key, as in argv, is what it sets."""
+    before: Any = None
+    for each in items:
+        is_set = isinstance(before, str) and isinstance(each, str) and _FLAG.fullmatch(before)
+        yield REDACTED if is_set else without_secrets(each, name)
+        before = each
 
 
 def _looks_secret(text: str) -> bool:

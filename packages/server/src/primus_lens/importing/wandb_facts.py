@@ -57,8 +57,8 @@ class RunFacts:
     def _introduce(self, run: Message) -> None:
         facts = self._account.facts
         texts = {field: run.text(number) for number, field in _RUN_TEXTS.items()}
-        facts.update({field: text for field, text in texts.items() if text})
-        tags = [protobuf.text(tag) for tag in run.all(_RUN_TAGS)]
+        facts.update({field: without_secrets(text) for field, text in texts.items() if text})
+        tags = [without_secrets(protobuf.text(tag)) for tag in run.all(_RUN_TAGS)]
         if tags:
             facts["tags"] = tags
         started = run.message(_RUN_STARTED)
