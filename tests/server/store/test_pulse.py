@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import random
 import struct
 
 import chunk_reading as reading
 import pytest
 
 from primus_lens.model.points import Row, RunId
-from primus_lens.store import pulse
+from primus_lens.store import pulse, statements
 
 
 def row(step, metrics, at=None):
@@ -118,3 +119,40 @@ def test_surer_loss_takes_the_place_of_another(database_dsn):
     assert found["loss_metric"] == "loss"
     assert pairs(found["recent_losses"]) == [(2, 2)]
     assert pairs(found["recent_steps"]) == [(1, 1), (2, 2), (3, 3)]
+
+
+def reported_in_turns():
+    """Groups of a run whose rows carry now these metrics, now those; some come late."""
+    chance = random.Random(8)
+    names = ["loss", "Loss", "val/loss", "LM LOSS", "lr", "é", *pulse.DONE, pulse.TARGET]
+    names += [f"train/metric_{n}" for n in range(20)]
+    return [
+        [(step, float(chance.randrange(100)), dict.fromkeys(chance.sample(names, 12), step))]
+        for step in range(60)
+    ]
+
+
+def test_shown_values_are_those_of_all_metrics(database_dsn):
+    """Whatever groups come, what is kept beside tells the same as the newest value of every metric.
+
+    So it does after the migration that brought it, which fills it from what was stored before.
+    """
+
+    async def scenario():
+        async with reading.opened(database_dsn) as database:
+            for group in reported_in_turns():
+                await reading.store(database, reading.report("w", [(*row, {}) for row in group]))
+            both = "SELECT last_values, shown FROM run_last"
+            kept_by_writers = await database.fetch(both)
+            await database.fetch("ALTER TABLE run_last DROP COLUMN shown")
+            migration = statements.SQL_FILES / "migrations" / "0010_shown_values.sql"
+            async with database.connection() as connection:
+                await connection.execute(migration.read_text())
+            return kept_by_writers + await database.fetch(both)
+
+    for found in asyncio.run(scenario()):
+        every, shown = (json.loads(found[name]) for name in ("last_values", "shown"))
+        first = pulse.first_shown(tuple(every))
+        assert pulse.first_shown(tuple(shown)) == first
+        told = [*first, "Loss", "LM LOSS", *pulse.DONE, pulse.TARGET]
+        assert {name: shown[name] for name in told} == {name: every[name] for name in told}

@@ -5,7 +5,6 @@ kept by the write path (store/pulse), so that no curve is read.
 """
 
 import asyncio
-import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,10 +14,9 @@ import msgspec
 
 from primus_lens.model import errors
 from primus_lens.query import pace
-from primus_lens.store import inventory, watch
+from primus_lens.store import inventory, pulse, watch
 from primus_lens.store.database import Database, DataRefused
 
-SHOWN_VALUES = 6  # latest values in a list of workloads
 LONGEST_PATTERN = 200
 PATTERN_WITHIN_MS = 500  # for all names of a fleet; an honest one takes 20 for 10,000 workloads
 
@@ -72,10 +70,10 @@ async def workloads(database: Database, asked: Asked, *, now: float) -> Page:
     async with database.connection() as connection:
         found = await inventory.fleet(connection)
         alerts = await watch.alerts_of_fleet(connection, None, now=now)
-    # 15 us a workload.
-    every = await asyncio.to_thread(_rows, found, alerts, now)
-    if asked.regex:
-        every = await _matching(database, every, asked.regex)
+    if not asked.regex:
+        return await asyncio.to_thread(lambda: _page(_rows(found, alerts, now), asked, now))
+    every = await asyncio.to_thread(_rows, found, alerts, now)  # 10 us a workload
+    every = await _matching(database, every, asked.regex)
     return await asyncio.to_thread(_page, every, asked, now)
 
 
@@ -93,24 +91,23 @@ def _rows(
     paces = pace.paces([row["recent_steps"] or b"" for row in found])
     lines = pace.sparklines([row["recent_losses"] or b"" for row in found])
     rows = [_row(*of_one, now) for of_one in zip(found, paces, lines, strict=True)]
-    return [_alerted(row, alerts.get(row["workload_uid"], [])) for row in rows]
+    for row in rows if alerts else ():
+        _alert(row, alerts.get(row["workload_uid"], ()))
+    return rows
 
 
-def _alerted(row: Workload, alerts: Sequence[Mapping[str, Any]]) -> Workload:
-    """The row with its open alerts; a run that diverges does, whatever it says of itself."""
+def _alert(row: Workload, alerts: Sequence[Mapping[str, Any]]) -> None:
+    """Tell a row its open alerts; a run that diverges does, whatever it says of itself."""
     for alert in alerts:
         if alert["kind"] == "divergence" and alert["serial"] == row["serial"]:
             row["state"] = "diverged"
-    row["alerts"] = [{name: alert[name] for name in _OF_AN_ALERT} for alert in alerts]
-    return row
+    row["alerts"] += [{name: alert[name] for name in _OF_AN_ALERT} for alert in alerts]
 
 
 def _row(row: asyncpg.Record, of_run: pace.Pace, line: list[float | None], now: float) -> Workload:
-    brief = msgspec.json.decode(row["brief"] or "{}")
-    latest: dict[str, Any] = msgspec.json.decode(row["last_values"] or "{}")
-    heard = row["received_at"] or row["began"]
-    silent_s = now - heard.timestamp() if heard else 0.0
-    state = pace.state(brief.get("state"), silent_s=silent_s, gap_s=of_run.gap_s)
+    latest: dict[str, Any] = msgspec.json.decode(row["shown"] or "{}")
+    silent_s = 0.0 if row["heard_at"] is None else now - row["heard_at"]
+    state = pace.state(row["state"], silent_s=silent_s, gap_s=of_run.gap_s)
     progress = pace.progress(
         latest,
         last_step=row["last_step"],
@@ -122,8 +119,8 @@ def _row(row: asyncpg.Record, of_run: pace.Pace, line: list[float | None], now: 
     return {
         "workload_uid": row["workload_uid"],
         "state": state,
-        "name": brief.get("name"),
-        "project": brief.get("project"),
+        "name": row["name"],
+        "project": row["project"],
         "namespace": row["namespace"] or None,
         "framework": row["framework"],
         "wrapper_framework": row["wrapper_framework"],
@@ -132,7 +129,7 @@ def _row(row: asyncpg.Record, of_run: pace.Pace, line: list[float | None], now: 
         "runs": row["runs"],
         "run_id": row["run_id"],
         "serial": row["serial"],
-        "data_sources": row["data_sources"] or [],
+        "data_sources": sorted({*(row["data_sources"] or ())}),
         "last_step": row["last_step"],
         "target_step": progress.target_step,
         "progress": progress.progress,
@@ -140,22 +137,12 @@ def _row(row: asyncpg.Record, of_run: pace.Pace, line: list[float | None], now: 
         "eta_s": progress.eta_s,
         "loss": None if loss is None else {"metric": loss, "value": latest.get(loss)},
         "sparkline": line,
-        "last_values": _shown(latest),
+        "last_values": {name: latest[name] for name in pulse.first_shown(tuple(latest))},
         "alerts": [],
         "pods": sorted({*(row["pods"] or ()), *(row["known_pods"] or ())}),
         "first_seen": row["first_seen"],
         "last_seen": row["last_seen"],
     }
-
-
-def _shown(latest: Mapping[str, Any]) -> dict[str, Any]:
-    """Losses first: they are what a fleet is looked at for."""
-    return {name: latest[name] for name in _shown_of(tuple(latest))}
-
-
-@functools.lru_cache(maxsize=1_024)  # jobs of a kind log the same metrics; 10 us of 50 names else
-def _shown_of(names: tuple[str, ...]) -> list[str]:
-    return sorted(names, key=lambda name: ("loss" not in name, name))[:SHOWN_VALUES]
 
 
 def _words(row: Workload) -> list[str]:

@@ -11,23 +11,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from primus_lens.store.pulse import RING
+from primus_lens.store.pulse import DONE, RING, TARGET
 
 OUTAGE = 10  # a pause of so many usual gaps belongs to no pace, and makes a silent run stalled
 SILENT_AT_LEAST_S = 60.0
 SILENT_AT_FIRST_S = 600.0  # while no gap is known: compiling and loading take minutes
 
-DONE = ("iteration", "global_step", "train/global_step", "trainer/global_step")
-"""Metrics that count steps in the target's unit where the job's wandb step does not."""
-
-TARGET = "target_iteration"
-"""The metric in which a job tells its target."""
-
+_COUNTED = frozenset(DONE)
 _PAIR_BYTES = 16
 _NO_PAIRS = np.full((RING, 2), np.nan).tobytes()
 
 
-class Pace(msgspec.Struct, frozen=True):
+class Pace(msgspec.Struct, frozen=True, gc=False):
     """rate: steps a second. gap_s: the usual time between two reported steps. None: not known."""
 
     rate: float | None = None
@@ -99,7 +94,7 @@ def state(said: str | None, *, silent_s: float, gap_s: float | None, followed: b
     return "crashed" if followed else "stalled"
 
 
-class Progress(msgspec.Struct, frozen=True):
+class Progress(msgspec.Struct, frozen=True, gc=False):
     """target_step: where the job means to end. progress: from 0 to 1. eta_s: while it runs."""
 
     target_step: int | None = None
@@ -119,8 +114,10 @@ def progress(
     target = (_whole(latest[TARGET]) if TARGET in latest else None) or configured
     if not target or last_step is None:
         return Progress(target or None)
-    told = (_whole(latest[name]) for name in DONE if name in latest)
-    done = next((count for count in told if count is not None), last_step)
+    done = last_step
+    if not _COUNTED.isdisjoint(latest):  # hardly a job tells them
+        told = (_whole(latest[name]) for name in DONE if name in latest)
+        done = next((count for count in told if count is not None), last_step)
     ended = state == "finished" and done + 1 >= target  # steps are counted from 0
     share = 1.0 if ended else max(0.0, min(1.0, done / target))
     if state != "running" or not rate:

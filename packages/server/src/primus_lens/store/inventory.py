@@ -17,7 +17,7 @@ async def fleet(
 ) -> list[asyncpg.Record]:
     """Workloads by the run that stands for each, in no order. only: of these, None for all.
 
-    brief and last_values are JSON text; the rings are as store/pulse packs them.
+    heard_at: Unix seconds. shown: JSON text; the rings are as store/pulse packs them.
     """
     async with connection.transaction(readonly=True):
         await connection.execute(_SQL["plan_anew"])

@@ -99,6 +99,7 @@ async def note_latest(
         [each.recent_steps for each in pulses],
         [each.recent_losses for each in pulses],
         [each.touched for each in pulses],
+        [each.shown for each in pulses],
         now,
     )
     await _mark_changed(connection, rows, sealed, now=now)

@@ -3,6 +3,7 @@
 Pure; called by points_write, read by query/fleet (rings) and store/changes (touched).
 """
 
+import functools
 import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,13 @@ from primus_lens.model.points import Row
 from primus_lens.store.points_read import ranges
 
 RING = 32  # the newest so many; a sparkline's width, and enough for a median
+SHOWN = 6  # newest values in a list of workloads
+
+DONE = ("iteration", "global_step", "train/global_step", "trainer/global_step")
+"""Metrics that count steps in the target's unit where the job's wandb step does not."""
+
+TARGET = "target_iteration"
+"""The metric in which a job tells its target."""
 
 _SUREST = ("loss", "train/loss", "train_loss", "training_loss", "training/loss", "lm loss")
 _TRAINING = re.compile(r"train|\blm\b")
@@ -26,7 +34,8 @@ class Pulse(msgspec.Struct, frozen=True):
     """loss: the metric that is the run's loss, None without one. loss_rank: the lower the surer.
 
     recent_steps: (step, Unix seconds) pairs. recent_losses: (step, value) pairs. Both packed as
-    little-endian float64, oldest first. touched: JSON, see run_change.
+    little-endian float64, oldest first. touched: JSON, see run_change. shown: JSON, what a fleet
+    shows of the newest values.
     """
 
     loss: str | None
@@ -34,6 +43,7 @@ class Pulse(msgspec.Struct, frozen=True):
     recent_steps: bytes
     recent_losses: bytes
     touched: str
+    shown: str
 
 
 def of_rows(rows: Sequence[Row], latest: Mapping[str, Any]) -> Pulse:
@@ -51,7 +61,30 @@ def of_rows(rows: Sequence[Row], latest: Mapping[str, Any]) -> Pulse:
                 losses.setdefault(row.step, float(row.metrics[loss]))
                 if len(losses) == RING:
                     break
-    return Pulse(loss, rank, _ring(steps), _ring(losses), touched(rows))
+    return Pulse(loss, rank, _ring(steps), _ring(losses), touched(rows), _shown(latest))
+
+
+@functools.lru_cache(maxsize=1_024)  # jobs of a kind log the same metrics; 1 us else
+def first_shown(names: tuple[str, ...]) -> list[str]:
+    """The names a list of workloads shows: losses first, they are what it is looked at for."""
+    return sorted(names, key=lambda name: ("loss" not in name, name))[:SHOWN]
+
+
+def _shown(latest: Mapping[str, Any]) -> str:
+    values = {name: latest[name] for name in _kept(tuple(latest))}
+    return msgspec.json.encode(values).decode()
+
+
+@functools.lru_cache(maxsize=1_024)  # jobs of a kind log the same metrics; 20 us of 50 names else
+def _kept(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of a group's metrics of which the value is kept beside all of them.
+
+    Whatever groups come, what they keep together holds the first that are shown of all metrics,
+    every loss, and what progress is told by, each at its newest value.
+    """
+    losses = {name for name in names if "loss" in name.lower()}
+    always = losses | {TARGET, *DONE}.intersection(names)
+    return (*sorted(always), *sorted(set(names) - always)[:SHOWN])
 
 
 def loss_among(names: Iterable[str]) -> tuple[int | None, str | None]:

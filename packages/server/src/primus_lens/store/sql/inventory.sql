@@ -4,6 +4,7 @@ SET LOCAL plan_cache_mode = force_custom_plan;
 
 -- name: fleet
 -- Every workload by its newest run that has a loss, in no order. $1: only these, or NULL for all.
+-- Sources and pods as often as there are runs: sorting them out costs here more than in Python.
 WITH heard AS (
     SELECT workload_uid, serial, data_source, received_at, loss_metric IS NULL AS without_loss,
            max(received_at) OVER (PARTITION BY workload_uid) - interval '60 seconds' AS recently
@@ -18,8 +19,8 @@ WITH heard AS (
 ), summary AS (
     SELECT workload_uid, count(DISTINCT serial) AS runs, min(first_seen) AS first_seen,
            max(received_at) AS last_seen,
-           array_agg(DISTINCT data_source) FILTER (WHERE data_source IS NOT NULL) AS data_sources,
-           array_agg(DISTINCT brief ->> 'pod_name') FILTER (WHERE brief ? 'pod_name') AS pods
+           array_agg(data_source) FILTER (WHERE data_source IS NOT NULL) AS data_sources,
+           array_agg(brief ->> 'pod_name') FILTER (WHERE brief ? 'pod_name') AS pods
     FROM training_run LEFT JOIN heard USING (workload_uid, serial)
     WHERE $1::text[] IS NULL OR workload_uid = ANY($1)
     GROUP BY workload_uid
@@ -33,13 +34,13 @@ WITH heard AS (
            updated_at
     FROM framework_detection WHERE $1::text[] IS NULL OR workload_uid = ANY($1)
 )
-SELECT workload_uid, newest.serial, newest.run_id, newest.brief, newest.target_step,
-       newest.first_seen AS began,
+SELECT workload_uid, newest.serial, newest.run_id, newest.brief ->> 'state' AS state,
+       newest.brief ->> 'name' AS name, newest.brief ->> 'project' AS project, newest.target_step,
        detected.framework, detected.wrapper_framework, detected.base_framework,
        detected.confidence, coalesce(summary.runs, 0) AS runs, summary.data_sources, summary.pods,
        placed.namespace, placed.pods AS known_pods,
-       heard.last_step, heard.last_at, heard.received_at, heard.last_values, heard.loss_metric,
-       heard.recent_steps, heard.recent_losses,
+       heard.last_step, heard.shown, heard.loss_metric, heard.recent_steps, heard.recent_losses,
+       date_part('epoch', coalesce(heard.received_at, newest.first_seen)) AS heard_at,
        (extract(epoch FROM coalesce(summary.first_seen, detected.created_at)) * 1000)::bigint
            AS first_seen,
        (extract(epoch FROM coalesce(summary.last_seen, summary.first_seen, detected.updated_at))

@@ -20,23 +20,28 @@ WHERE stored.performance || (excluded.performance - 'created_at') IS DISTINCT FR
 -- runs' rows until the transaction ends, so that a run's versions are committed in their order; notes
 -- what each version touched, wakes who follows the run, and tells up to which step each is laid out
 -- in chunks. $7, $8: the loss and how surely it
--- is one. $9, $10: the rings, oldest first. $11: see run_change.
+-- is one. $9, $10: the rings, oldest first. $11: see run_change. $12: those of the newest values that a
+-- fleet shows.
 WITH given AS (
     SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::bigint[], $5::float8[], $6::jsonb[],
-                         $7::text[], $8::smallint[], $9::bytea[], $10::bytea[], $11::text[])
+                         $7::text[], $8::smallint[], $9::bytea[], $10::bytea[], $11::text[],
+                         $12::jsonb[])
         AS given (workload_uid, serial, data_source, last_step, at, last_values, loss_metric,
-                  loss_rank, recent_steps, recent_losses, touched)
+                  loss_rank, recent_steps, recent_losses, touched, shown)
 ), noted AS (
     INSERT INTO run_last AS stored
         (workload_uid, serial, data_source, last_step, last_at, received_at, last_values, version,
-         loss_metric, loss_rank, recent_steps, recent_losses)
-    SELECT workload_uid, serial, data_source, last_step, to_timestamp(at), to_timestamp($12),
-           last_values, 1, loss_metric, loss_rank, recent_steps, recent_losses
+         loss_metric, loss_rank, recent_steps, recent_losses, shown)
+    SELECT workload_uid, serial, data_source, last_step, to_timestamp(at), to_timestamp($13),
+           last_values, 1, loss_metric, loss_rank, recent_steps, recent_losses, shown
     FROM given
     ON CONFLICT (workload_uid, serial, data_source) DO UPDATE SET
         last_values = CASE WHEN excluded.last_at >= stored.last_at
                            THEN stored.last_values || excluded.last_values
                            ELSE excluded.last_values || stored.last_values END,
+        shown       = CASE WHEN excluded.last_at >= stored.last_at
+                           THEN stored.shown || excluded.shown
+                           ELSE excluded.shown || stored.shown END,
         last_step   = CASE WHEN excluded.last_at >= stored.last_at
                            THEN excluded.last_step ELSE stored.last_step END,
         last_at     = greatest(stored.last_at, excluded.last_at),
@@ -61,7 +66,7 @@ WITH given AS (
     RETURNING workload_uid, serial, data_source, sealed_step, version
 ), logged AS (
     INSERT INTO run_change (workload_uid, serial, data_source, version, stored_at, touched)
-    SELECT workload_uid, serial, data_source, version, to_timestamp($12), touched
+    SELECT workload_uid, serial, data_source, version, to_timestamp($13), touched
     FROM noted JOIN given USING (workload_uid, serial, data_source)
 )
 SELECT workload_uid, serial, data_source, sealed_step,
