@@ -2,7 +2,8 @@
 
 wandb's service numbers the rows; these are its rules (core/internal/stream/handler.go,
 handlePartialHistorySync, unchanged from the Python service of 0.15 to the Go one of 0.31). Only the
-number is worked out here, in the training thread; the row itself goes to the spool as it is.
+number is worked out here, in the training thread, so that a damaged row does not shift those after
+it (docs/adr/0016-what-a-row-costs.md); the row itself goes to the spool as it is.
 """
 
 import json
