@@ -1,5 +1,6 @@
 """`primus-lens serve` as an operator meets it: roles, ports, signals, restarts."""
 
+import asyncio
 import os
 import signal
 import time
@@ -9,8 +10,11 @@ import httpx
 import pytest
 from serving import free_port
 
-from primus_lens import assembly
+from primus_lens import assembly, settings
+from primus_lens.model.errors import StoreUnavailable
 from primus_lens.settings import DatabaseSettings, PrometheusSettings
+from primus_lens.store.compaction import Compaction
+from primus_lens.watch.sweep import Sweep
 
 METRIC = {"name": "loss", "value": 0.5, "step": 1, "timestamp": 5.0}
 
@@ -42,6 +46,40 @@ def test_other_data_planes_are_read_by_name(make_server, database_dsn, server, w
     assert reader.points(workload) == reader.points(workload, cluster="default") == {}
     unknown = reader.get("/workloads", cluster="west")
     assert "known are: default, east" in unknown.json()["error"]
+
+
+@pytest.mark.parametrize("fault", [KeyError("a bug"), StoreUnavailable("gone")])
+def test_no_error_ends_what_is_done_in_the_background(
+    database_dsn, monkeypatch, caplog, tmp_path, fault
+):
+    """What fails once is done again, a bug of ours too, which is logged with its traceback."""
+    file = tmp_path / "often.yaml"
+    often = dict.fromkeys(("compaction", "watch"), "{every_s: 0.01}")
+    file.write_text(config(database_dsn, **often))
+    looked = dict.fromkeys((Compaction, Sweep), 0)
+
+    async def scenario():
+        again = asyncio.Event()
+
+        def failing(kind):
+            async def look(_, *, now):
+                assert now
+                looked[kind] += 1
+                if min(looked.values()) > 1:
+                    again.set()
+                raise fault
+
+            return look
+
+        monkeypatch.setattr(Compaction, "sweep", failing(Compaction))
+        monkeypatch.setattr(Sweep, "look", failing(Sweep))
+        async with assembly.running(
+            settings.load(file), "processor", insecure=False, make_token=""
+        ):
+            await again.wait()
+
+    asyncio.run(scenario())
+    assert any(record.exc_info for record in caplog.records) == isinstance(fault, KeyError)
 
 
 def test_parts_can_be_switched_off(make_server, database_dsn, workload):

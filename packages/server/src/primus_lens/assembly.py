@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -34,7 +34,6 @@ from primus_lens.routes.watching import WatchEndpoints
 from primus_lens.routes.workload_admin import WorkloadAdmin
 from primus_lens.selfmetrics import SelfMetrics
 from primus_lens.settings import (
-    CompactionSettings,
     DatabaseSettings,
     RetentionSettings,
     Settings,
@@ -52,6 +51,7 @@ from primus_lens.workloads.pod_watch import PodWatch
 log = logging.getLogger(__name__)
 
 Role = Literal["processor", "api", "all"]
+Work = Callable[[], Awaitable[None]]
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SOCKET_WITHIN_S = 60.0  # how long a PostgreSQL that somebody else just started may take
@@ -210,12 +210,13 @@ async def _processor(
     )
     intake.start()
     stack.push_async_callback(intake.drain)
-    _in_background(_attach_parked(database, counters), "attach parked reports", stack)
-    _in_background(_compact(database, settings.compaction), "compaction", stack)
-    _in_background(_forget_changes(database), "forget changes", stack)
-    terms = _terms(settings.retention)
-    keeping = _give_up(database, terms, settings.retention.every_s, counters)
-    _in_background(keeping, "retention", stack)
+    _keep_doing("attach parked reports", _attach_parked(database, counters), stack, _ATTACH_EVERY_S)
+    _keep_doing("compaction", _compact(database), stack, settings.compaction.every_s)
+    _keep_doing("forget changes", _forget_changes(database), stack, _FORGET_EVERY_S)
+    every_s = settings.retention.every_s
+    give_up = _give_up(database, _terms(settings.retention), counters)
+    # What is parked has its chance to be attached first.
+    _keep_doing("retention", give_up, stack, every_s, first_s=every_s)
     if settings.workloads.pod_watch.enabled:
         watch = PodWatch(settings.workloads.pod_watch, functools.partial(pods.put, database))
         _in_background(watch.follow(), "follow pods", stack)
@@ -235,6 +236,28 @@ def _in_background(
     stack.push_async_callback(_cancelled, asyncio.create_task(work, name=name))
 
 
+def _keep_doing(
+    name: str, work: Work, stack: contextlib.AsyncExitStack, every_s: float, *, first_s: float = 0
+) -> None:
+    """Do some work again and again until the stack is left, with pauses; the first after first_s.
+
+    No error ends it, not even a bug of ours: the next look may find other data.
+    """
+
+    async def keep_doing() -> None:
+        await asyncio.sleep(first_s)
+        while True:
+            try:
+                await work()
+            except errors.TryLater as error:
+                log.warning("work waits", extra={"work": name, "reason": error.message})
+            except Exception:
+                log.exception("work failed and is tried again", extra={"work": name})
+            await asyncio.sleep(every_s)
+
+    _in_background(keep_doing(), name, stack)
+
+
 async def _watch(
     settings: Settings, dsn: str, counters: SelfMetrics, stack: contextlib.AsyncExitStack
 ) -> None:
@@ -245,38 +268,35 @@ async def _watch(
     _in_background(duty.keep_watch(database, settings.watch, counters), "watch", stack)
 
 
-async def _attach_parked(database: Database, counters: SelfMetrics) -> None:
-    """Keep looking whether the pods of parked reports have been seen."""
-    while True:
-        try:
-            while (attached := await parked.attach(database)).reports:
-                log.info("parked reports attached", extra={"reports": attached.reports})
-                counters.parked_lost.labels("refused").inc(attached.refused)
-        except errors.LensError as error:
-            log.warning("parked reports wait", extra={"reason": error.message})
-        await asyncio.sleep(_ATTACH_EVERY_S)
+def _attach_parked(database: Database, counters: SelfMetrics) -> Work:
+    """Look whether the pods of parked reports have been seen."""
+
+    async def attach() -> None:
+        while (attached := await parked.attach(database)).reports:
+            log.info("parked reports attached", extra={"reports": attached.reports})
+            counters.parked_lost.labels("refused").inc(attached.refused)
+
+    return attach
 
 
-async def _compact(database: Database, settings: CompactionSettings) -> None:
-    """Keep packing what has settled."""
+def _compact(database: Database) -> Work:
+    """Pack what has settled."""
     compaction = Compaction(database)
-    while True:
-        try:
-            await compaction.sweep(now=time.time())
-        except errors.LensError as error:
-            log.warning("compaction waits", extra={"reason": error.message})
-        await asyncio.sleep(settings.every_s)
+
+    async def compact() -> None:
+        await compaction.sweep(now=time.time())
+
+    return compact
 
 
-async def _forget_changes(database: Database) -> None:
-    """Keep dropping what live readers no longer come back for."""
-    while True:
-        try:
-            async with database.connection() as connection:
-                await changes.forget(connection, before=time.time() - changes.KEPT_S)
-        except errors.LensError as error:
-            log.warning("noted changes stay", extra={"reason": error.message})
-        await asyncio.sleep(_FORGET_EVERY_S)
+def _forget_changes(database: Database) -> Work:
+    """Drop what live readers no longer come back for."""
+
+    async def forget() -> None:
+        async with database.connection() as connection:
+            await changes.forget(connection, before=time.time() - changes.KEPT_S)
+
+    return forget
 
 
 def _terms(settings: RetentionSettings) -> retention.Terms:
@@ -292,18 +312,15 @@ def _terms(settings: RetentionSettings) -> retention.Terms:
     return terms
 
 
-async def _give_up(
-    database: Database, terms: retention.Terms, every_s: float, counters: SelfMetrics
-) -> None:
-    """Keep giving up what has had its term; what is parked has its chance to be attached first."""
-    while True:
-        await asyncio.sleep(every_s)
-        try:
-            gone = await retention.sweep(database, terms, now=time.time())
-            counters.parked_lost.labels("expired").inc(gone.parked_reports)
-            counters.parked_points_lost.inc(gone.parked_points)
-        except errors.LensError as error:
-            log.warning("retention waits", extra={"reason": error.message})
+def _give_up(database: Database, terms: retention.Terms, counters: SelfMetrics) -> Work:
+    """Give up what has had its term."""
+
+    async def give_up() -> None:
+        gone = await retention.sweep(database, terms, now=time.time())
+        counters.parked_lost.labels("expired").inc(gone.parked_reports)
+        counters.parked_points_lost.inc(gone.parked_points)
+
+    return give_up
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

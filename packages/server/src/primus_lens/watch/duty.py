@@ -29,8 +29,10 @@ async def keep_watch(database: Database, settings: WatchSettings, counters: Self
                 if await stored.try_to_watch(connection):
                     log.info("watching")
                     await _watching(database, connection, settings, counters)
-        except errors.LensError as error:
+        except errors.TryLater as error:
             log.warning("the watch waits", extra={"reason": error.message})
+        except Exception:
+            log.exception("the watch failed and begins anew")
         finally:
             _no_longer(counters)
         await asyncio.sleep(settings.every_s)

@@ -141,7 +141,7 @@ class Webhook:
         try:
             async with client.stream("POST", self._url, content=body, headers=headers) as answer:
                 status = answer.status_code  # what it says beside is not read
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             log.warning("the webhook cannot be reached", extra={"reason": repr(error)})
             return "failed"
         if 200 <= status < 300:  # noqa: PLR2004 - HTTP
