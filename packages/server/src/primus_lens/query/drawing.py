@@ -83,8 +83,8 @@ class _Horizontal(msgspec.Struct, frozen=True):
     """
 
     steps: NDArray[np.int64]
-    times: Floats
-    x: Floats
+    times: NDArray[np.int64]
+    x: Floats | NDArray[np.int64]
     order: NDArray[np.intp] | None
     starts: NDArray[np.intp] | None
 
@@ -107,10 +107,9 @@ def _over_axis(every: Iterable[Series], view: View) -> Iterator[Curve]:
         # Series of the same steps have the very same arrays; kept alive here, their ids are theirs.
         arrays = id(series.steps), id(series.times)
         if arrays not in shared:
-            times = series.times.astype(np.float64)
-            x = times if view.axis == "time" else series.steps.astype(np.float64)
+            x = series.times if view.axis == "time" else series.steps
             ordered = view.axis == "step"  # the job's clock may have been set back
-            horizontal = _horizontal(series.steps, times, x, view, ordered=ordered)
+            horizontal = _horizontal(series.steps, series.times, x, view, ordered=ordered)
             shared[arrays] = series.steps, series.times, horizontal
         yield _curve(series, series.values, shared[arrays][-1], view)
 
@@ -132,7 +131,7 @@ def _along_metric(every: Sequence[Series], names: Collection[str], view: View) -
         if view.high is not None:
             there &= x <= view.high
         if there.any():
-            steps, times = series.steps[there], series.times[there].astype(np.float64)
+            steps, times = series.steps[there], series.times[there]
             horizontal = _horizontal(steps, times, x[there], view, ordered=False)
             yield _curve(series, series.values[there], horizontal, view)
 
@@ -148,10 +147,15 @@ def _beside(series: Series, other: Series | None) -> Floats:
 
 
 def _horizontal(
-    steps: NDArray[np.int64], times: Floats, x: Floats, view: View, *, ordered: bool
+    steps: NDArray[np.int64],
+    times: NDArray[np.int64],
+    x: Floats | NDArray[np.int64],
+    view: View,
+    *,
+    ordered: bool,
 ) -> _Horizontal:
     order = None
-    if not ordered and bool((np.diff(x) < 0).any()):
+    if not ordered and bool((x[1:] < x[:-1]).any()):
         order = np.argsort(x, kind="stable")
         steps, times, x = steps[order], times[order], x[order]
     starts = None if view.most is None else thinning.bucket_starts(x, most=view.most)
@@ -169,7 +173,7 @@ def _curve(series: Series, stored: Floats, at: _Horizontal, view: View) -> Curve
         total=len(values),
         thinned=len(keep) < len(values),
         step=at.steps[keep].tolist(),
-        time=at.times[keep].tolist(),
+        time=at.times[keep].astype(np.float64).tolist(),
         value=spoken(values[keep]),
         x=None if view.metric is None else at.x[keep].tolist(),
         replaced=series.revision > 0,
@@ -186,8 +190,8 @@ def _envelope(at: _Horizontal, values: Floats) -> Envelope | None:
     finite = np.where(np.isfinite(values), values, np.nan)
     low, high = (pick.reduceat(finite, at.starts) for pick in (np.fmin, np.fmax))
     return Envelope(
-        start=at.x[at.starts].tolist(),
-        end=at.x[ends].tolist(),
+        start=at.x[at.starts].astype(np.float64).tolist(),
+        end=at.x[ends].astype(np.float64).tolist(),
         min=_or_none(low),
         max=_or_none(high),
         count=(ends - at.starts + 1).tolist(),
