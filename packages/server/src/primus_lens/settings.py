@@ -14,6 +14,10 @@ import yaml
 
 from primus_lens.model import errors
 
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
+
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A part of the configuration file."""
@@ -27,7 +31,7 @@ class ServerSettings(Group, frozen=True):
     """
 
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: Port = 8080
 
 
 class AccessSettings(Group, frozen=True):
@@ -46,13 +50,13 @@ class DatabaseSettings(Group, frozen=True):
     """
 
     host: str = ""
-    port: int = 5432
+    port: Port = 5432
     database: str = "primus_lens"
     user: str = "lens"
     password: str = ""
     dsn: str = ""
     data_directory: str = ""
-    pool_size: int = 8
+    pool_size: AtLeastOne = 8
     embedded_settings: dict[str, str] = {}
 
 
@@ -73,9 +77,9 @@ class PrometheusSettings(Group, frozen=True):
 
     enabled: bool = True
     host: str = ""
-    port: int = 9090
+    port: Port = 9090
     training: bool = False
-    training_series: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+    training_series: AtLeastOne = 10_000
 
 
 class MetricsSettings(Group, frozen=True):
@@ -117,25 +121,30 @@ class LimitSettings(Group, frozen=True):
     body_s: how long a request's may take to come. connections: open at a time; more get a 503.
     """
 
-    body_bytes: int = 8 << 20
-    inflated_bytes: int = 32 << 20
-    inflated_ratio: int = 100
-    pending_bytes: int = 128 << 20
-    headers: int = 100
-    header_bytes: int = 32 << 10
-    header_s: float = 10.0
-    body_s: float = 30.0
-    connections: int = 8192
+    body_bytes: AtLeastOne = 8 << 20
+    inflated_bytes: AtLeastOne = 32 << 20
+    inflated_ratio: AtLeastOne = 100
+    pending_bytes: AtLeastOne = 128 << 20
+    headers: AtLeastOne = 100
+    header_bytes: AtLeastOne = 32 << 10
+    header_s: Positive = 10.0
+    body_s: Positive = 30.0
+    connections: AtLeastOne = 8192
 
 
 class CompactionSettings(Group, frozen=True):
     """Columnar chunks, made in the background. every_s: between two looks for settled steps."""
 
-    every_s: float = 5.0
+    every_s: Positive = 5.0
 
 
-Term = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{1,6}[mhdw])?$")]
-"""A time as in 90d: m, h, d or w; empty for ever"""
+Term = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^([0-9]{1,6}[mhdw])?$",
+        description='a time such as "90d" (m, h, d or w), or empty for ever',
+    ),
+]
 
 
 class RetentionSettings(Group, frozen=True):
@@ -150,7 +159,7 @@ class RetentionSettings(Group, frozen=True):
     workloads: Term = ""
     parked: Term = "30d"
     streams: Term = ""
-    every_s: float = 300.0
+    every_s: Positive = 300.0
 
 
 _UNIT_S = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -161,7 +170,6 @@ def seconds(term: str) -> float | None:
     return float(int(term[:-1]) * _UNIT_S[term[-1]]) if term else None
 
 
-Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]  # of points: some are kept for each series
 Glob = Annotated[str, msgspec.Meta(max_length=255, pattern="^[^\\x00]*$")]
 Globs = Annotated[tuple[Glob, ...], msgspec.Meta(max_length=100)]
@@ -257,6 +265,14 @@ class Thresholds(Group, frozen=True):
     throughput_drop: ThroughputDrop = ThroughputDrop()
 
 
+WebAddress = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(https?://[^\s/].*)?$", description="an address with http:// or https://"
+    ),
+]
+
+
 class WatchSettings(Thresholds, frozen=True):
     """The watch over running runs, in the processor. Its thresholds may differ by workload.
 
@@ -266,7 +282,7 @@ class WatchSettings(Thresholds, frozen=True):
 
     enabled: bool = True
     every_s: Positive = 5.0
-    webhook_url: str = ""
+    webhook_url: WebAddress = ""
     webhook_secret: str = ""
 
 
@@ -319,9 +335,27 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
         # strict=False: a substituted "${PORT}" arrives as text where a number is meant.
         return msgspec.convert(_substitute(document, environ, ""), Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise errors.ConfigError(f"{where}: {error}".replace(" - at `$.", " - at `")) from error
+        raise errors.ConfigError(f"{where}: {_in_words(str(error))}") from error
     except errors.ConfigError as error:
         raise errors.ConfigError(f"{where}: {error.message}") from error
+
+
+def _in_words(refusal: str) -> str:
+    """Msgspec's refusal with the place as people write it, and what is allowed there."""
+    reason, _, place = refusal.partition(" - at `$.")
+    if not place:
+        return reason.removesuffix(" - at `$`")
+    kind: msgspec.inspect.Type = msgspec.inspect.type_info(Settings)
+    for name in re.findall(r"\w+", place):
+        if not isinstance(kind, msgspec.inspect.StructType):
+            break
+        kind = next(field.type for field in kind.fields if field.name == name)
+    allowed = ""
+    if isinstance(kind, msgspec.inspect.LiteralType):
+        allowed = " or ".join(map(str, kind.values))
+    elif isinstance(kind, msgspec.inspect.Metadata):
+        allowed = (kind.extra_json_schema or {}).get("description", "")
+    return f"{reason} - at `{place}" + (f"; allowed is {allowed}" if allowed else "")
 
 
 def _read(path: Path) -> dict[str, Any]:
