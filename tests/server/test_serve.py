@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import re
 import signal
 import time
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import httpx
 import pytest
@@ -46,6 +48,24 @@ def test_other_data_planes_are_read_by_name(make_server, database_dsn, server, w
     assert reader.points(workload) == reader.points(workload, cluster="default") == {}
     unknown = reader.get("/workloads", cluster="west")
     assert "known are: default, east" in unknown.json()["error"]
+
+
+def test_data_plane_that_is_away_keeps_nobody_from_serving(
+    make_server, database_dsn, server, workload, tmp_path
+):
+    """While a data plane is away its readers get 503; once it is there it is read."""
+    server.post("/wandb/metrics", {"workload_uid": workload, "metrics": [METRIC]})
+    away = tmp_path / "sockets"
+    there = re.search(r"host=([^&]+)", server.dsn).group(1)
+    clusters = f"{{east: '{server.dsn.replace(there, quote(str(away), safe=''))}'}}"
+    reader = make_server(config(database_dsn, clusters=clusters)).start()
+    assert reader.get("/workloads").json()["total_count"] == 0
+    refused = reader.get("/workloads", cluster="east")
+    assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+    away.symlink_to(unquote(there))
+    while reader.get("/workloads", cluster="east").status_code == 503:
+        pass  # the suite's time limit bounds the wait
+    assert reader.points(workload, cluster="east") == {("loss", 1): 0.5}
 
 
 @pytest.mark.parametrize("fault", [KeyError("a bug"), StoreUnavailable("gone")])

@@ -41,7 +41,7 @@ from primus_lens.settings import (
 )
 from primus_lens.store import changes, embedded_directory, pods, retention
 from primus_lens.store.compaction import Compaction
-from primus_lens.store.database import Database
+from primus_lens.store.database import Database, Unreachable
 from primus_lens.store.embedded import EmbeddedPostgres
 from primus_lens.store.tokens import TokenBook
 from primus_lens.watch import duty
@@ -57,6 +57,7 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SOCKET_WITHIN_S = 60.0  # how long a PostgreSQL that somebody else just started may take
 _FORGET_EVERY_S = 60.0
 _SHORTEST_STREAMS_S = 7 * 86_400.0
+_REACH_EVERY_S = 5.0
 _ATTACH_EVERY_S = 2.0  # how soon points of a new pod appear once the pod is known
 
 
@@ -84,7 +85,7 @@ async def running(
             await _watch(settings, dsn, counters, stack)
         if role in {"api", "all"}:
             clusters = {
-                name: await _database(cluster_dsn, stack, migrate=False)
+                name: await _data_plane(name, cluster_dsn, stack)
                 for name, cluster_dsn in settings.clusters.items()
             }
             own = await _database(dsn, stack, migrate=False)
@@ -196,6 +197,35 @@ async def _database(
     stack.push_async_callback(database.close)
     await database.open(migrate=migrate)
     return database
+
+
+async def _data_plane(name: str, dsn: str, stack: contextlib.AsyncExitStack) -> Database:
+    """A further database to read. While it is away its readers get 503, and nobody else notices.
+
+    Raises ConfigError where it is named wrongly.
+    """
+    database = Database(dsn)
+    stack.push_async_callback(database.close)
+    try:
+        await database.open(wait_s=0, migrate=False)
+    except Unreachable:
+        _in_background(_reached(name, database), f"reach {name}", stack)
+    except errors.ConfigError as error:
+        raise errors.ConfigError(f"clusters.{name}: {error.message}") from error
+    return database
+
+
+async def _reached(name: str, database: Database) -> None:
+    """Keep trying to reach a data plane until it answers once; then its pool looks after itself."""
+    while True:
+        try:
+            await database.open(wait_s=0, migrate=False)
+        except errors.ConfigError as error:
+            log.warning("a data plane is away", extra={"cluster": name, "reason": error.message})
+            await asyncio.sleep(_REACH_EVERY_S)
+        else:
+            log.info("a data plane is back", extra={"cluster": name})
+            return
 
 
 async def _processor(

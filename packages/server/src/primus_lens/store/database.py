@@ -47,6 +47,10 @@ class DataRefused(errors.Rejected):
     code = "data_refused"
 
 
+class Unreachable(errors.ConfigError):
+    """No PostgreSQL answers there, at least not now."""
+
+
 @contextlib.asynccontextmanager
 async def savepoint(connection: asyncpg.Connection) -> AsyncIterator[None]:
     """A part of a transaction that may be refused without the rest. Raises DataRefused."""
@@ -71,7 +75,7 @@ class Database:
     async def open(self, *, wait_s: float = 60, migrate: bool = True) -> None:
         """Connect, waiting up to wait_s for a PostgreSQL that is still starting, and migrate.
 
-        Raises ConfigError when it cannot be reached or refuses the credentials.
+        Raises Unreachable, or ConfigError when it refuses the credentials.
         """
         deadline = asyncio.get_running_loop().time() + wait_s
         while True:
@@ -90,7 +94,7 @@ class Database:
                 raise errors.ConfigError(f"{error}; create it, or name another database") from error
             except _UNREACHABLE as error:
                 if asyncio.get_running_loop().time() > deadline:
-                    raise errors.ConfigError(
+                    raise Unreachable(
                         f"PostgreSQL cannot be reached within {wait_s:.0f} s: {error}"
                     ) from error
                 log.warning("PostgreSQL is not reachable yet", extra={"reason": str(error)})
