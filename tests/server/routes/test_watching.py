@@ -151,6 +151,27 @@ def test_health_tells_streams_gaps_and_clock(server, workload):
     assert server.get(f"/workloads/{workload}/health").json()["parked"] == 1
 
 
+def test_health_names_a_stream_that_never_spoke_of_its_run(server, workload):
+    """A stream of numbers alone is told with all its records, and a parked one once attached."""
+    point = {"name": "loss", "value": 1, "step": 1, "timestamp": time.time()}
+    bare = {"workload_uid": workload, "run_id": "r", "metrics": [point]}
+    for first in (1, 4):
+        key = {"Idempotency-Key": f"{workload}-bare/{first}-{first + 2}"}
+        assert server.post("/wandb/metrics", bare, **key).is_success
+    pod = {"pod_name": f"{workload}-0", "namespace": "team"}
+    waits = {**pod, "run_id": "r", "metrics": [point]}
+    key = {"Idempotency-Key": f"{workload}-parked/1-2"}
+    assert server.post("/wandb/metrics", waits, **key).json()["pending"] is True
+    assert server.post("/wandb/metrics", bare | pod).is_success  # teaches whose pod it is
+    while (told := server.get(f"/workloads/{workload}/health").json())["parked"]:
+        pass  # the suite's time limit bounds the wait
+    streams = told["streams"]
+    assert {each["stream"]: each["records"] for each in streams} == {
+        f"{workload}-bare": 6,
+        f"{workload}-parked": 2,
+    }
+
+
 def test_health_of_an_unknown_workload_is_404(server, workload):
     """Of a workload that reported nothing there is no health."""
     assert server.get(f"/workloads/{workload}/health").status_code == 404

@@ -65,12 +65,10 @@ async def _stored(connection: asyncpg.Connection, parked: Sequence[pods.Parked])
 
 async def _store(connection: asyncpg.Connection, parked: Sequence[pods.Parked]) -> None:
     reports = [
-        # Its records were marked when it was parked; marking them again would call it a replay.
-        msgspec.structs.replace(msgspec.json.decode(each.body, type=Report), records=None)
-        for each in parked
-        if each.kind == "report"
+        msgspec.json.decode(each.body, type=Report) for each in parked if each.kind == "report"
     ]
-    await GroupTransaction(connection, reports, behind_parked=False).run()
+    # Their records were marked when they were parked; sifted again they would be called replays.
+    await GroupTransaction(connection, reports, behind_parked=False, sifted=True).run()
     now = time.time()
     for each in parked:
         if each.kind == "detection":

@@ -40,12 +40,18 @@ class GroupTransaction:
         *,
         reject_unknown_pods: bool = False,
         behind_parked: bool = True,
+        sifted: bool = False,
     ) -> None:
-        """behind_parked: reports of a pod wait behind older ones of it that wait already."""
+        """behind_parked: reports of a pod wait behind older ones of it that wait already.
+
+        sifted: their records were marked as stored before, when they were parked.
+        """
         self._connection = connection
         self._group = group
         self._reject_unknown_pods = reject_unknown_pods
         self._behind_parked = behind_parked
+        self._sifted = sifted
+        self._begun: set[str] = set()
         self._now = time.time()
 
     async def run(self) -> list[Outcome]:
@@ -75,10 +81,11 @@ class GroupTransaction:
     async def _sift_known(self, outcomes: list[Outcome | None]) -> dict[int, RecordRange]:
         """Answer replays; return the records that are new, by their place in the group."""
         numbered = {i: r.records for i, r in enumerate(self._group) if r.records}
-        if not numbered:
+        if not numbered or self._sifted:
             return {}
         names = sorted({records.stream for records in numbered.values()})
         held = await stored_streams.lock(self._connection, names, now=self._now)
+        self._begun = {name for name, stream in held.items() if not stream.accepted}
         new: dict[int, RecordRange] = {}
         for i, records in numbered.items():
             stream = held[records.stream]
@@ -156,6 +163,7 @@ class GroupTransaction:
             await points_write.note_latest(self._connection, rows, now=self._now)
         for report, uid in told:
             await self._note_facts(report, uid, serials[uid, report.run_id])
+        await self._note_streams(told, serials)
 
     async def _note_facts(self, report: Report, uid: WorkloadUid, serial: int) -> None:
         if report.run_facts or report.definitions:
@@ -167,10 +175,6 @@ class GroupTransaction:
                 definitions=report.definitions,
                 target_step=targets.target_step(report.run_facts.get("config") or {}),
             )
-        if report.records and _tells_its_stream(report, report.records):
-            await ingest_health.note_stream(
-                self._connection, workload_uid=uid, serial=serial, stream=report.records.stream
-            )
         if report.gaps:
             await runs.note_gaps(
                 self._connection,
@@ -179,6 +183,28 @@ class GroupTransaction:
                 stream=report.records.stream if report.records else "",
                 gaps=report.gaps,
                 now=self._now,
+            )
+
+    async def _note_streams(
+        self, told: Sequence[tuple[Report, WorkloadUid]], serials: dict[runs.RunKey, int]
+    ) -> None:
+        """Remember who brings a run's points: where a stream begins or speaks of its run.
+
+        Not at every report, for that would be a statement more for each.
+        """
+        noted = {
+            (uid, serials[uid, report.run_id], report.records.stream)
+            for report, uid in told
+            if report.records
+            and (
+                self._sifted
+                or report.records.stream in self._begun
+                or _tells_its_stream(report, report.records)
+            )
+        }
+        for uid, serial, stream in sorted(noted):
+            await ingest_health.note_stream(
+                self._connection, workload_uid=uid, serial=serial, stream=stream
             )
 
 
