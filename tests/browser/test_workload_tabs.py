@@ -138,7 +138,7 @@ def test_a_person_corrects_the_framework_and_takes_it_back(page, server, report,
     expect(large).to_have_text("deepspeed")
     page.get_by_label("Wrapper").fill("lightning")
     page.get_by_label("Base").fill("megatron")
-    page.get_by_role("button", name="Say it").click()
+    page.get_by_role("button", name="Save").click()
     expect(large).to_have_text("lightning · megatron")
     expect(page.get_by_role("row", name="a person")).to_contain_text("said by a person")
     expect(page.locator(".note")).to_contain_text("deepspeed")

@@ -67,6 +67,20 @@ def test_deleted_workload_is_gone_for_every_reader(server, workload):
     assert again.json()["error"] == f"there is no workload {name}; it may have been deleted before"
 
 
+def test_successor_of_a_deleted_workload_is_not_taken_for_it(server, workload):
+    """Who knows the answer of a workload is told anew when another reports under its name."""
+    path = f"/workloads/{workload}/metrics/data"
+    told = []
+    for value in (1, 2):
+        points = [{"name": "loss", "value": value, "step": 0, "timestamp": 5.0}]
+        server.post("/wandb/metrics", {"workload_uid": workload, "metrics": points})
+        known = {"If-None-Match": told[-1].headers["etag"]} if told else {}
+        told.append(httpx.get(f"{server.url}/api/v1{path}", headers=known, timeout=30))
+        httpx.delete(f"{server.url}/api/v1/workloads/{workload}", timeout=30)
+    assert [answer.status_code for answer in told] == [200, 200]
+    assert [answer.json()["data"][0]["value"] for answer in told] == [1, 2]
+
+
 def test_changes_take_the_scope_admin(guarded_server, make_token, workload):
     """Reading the pods takes the scope read; putting them and deleting a workload, admin."""
     url = f"{guarded_server.url}/api/v1"

@@ -73,6 +73,8 @@ WHERE workload_uid = $1
 ORDER BY run.serial, heard.received_at DESC NULLS LAST;
 
 -- name: version
--- A text that changes whenever points of a workload are stored.
-SELECT string_agg(concat_ws('/', serial, data_source, version), ' ' ORDER BY serial, data_source)
+-- A text that changes whenever points of a workload are stored; a workload that was deleted counts its
+-- versions from 1 again, so the time stands beside them.
+SELECT string_agg(concat_ws('/', serial, data_source, version, extract(epoch FROM received_at)), ' '
+                  ORDER BY serial, data_source)
 FROM run_last WHERE workload_uid = $1;

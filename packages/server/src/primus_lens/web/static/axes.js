@@ -11,17 +11,42 @@ const ELAPSED_GAPS = [
   21600, 43200, 86400, 172800, 432000, 864000, 1728000,
 ]; // seconds
 
+/** Even ticks whatever the size of the values: uPlot's own end at 1e-16 and at 1e32. It takes no gap that it does
+ * not know, so it is told one that it takes, and the ticks are laid by ours. */
+function even() {
+  let gap = 1;
+  return {
+    incrs: (/** @type {any} */ _u, /** @type {number} */ _axis, /** @type {number} */ lo, /** @type {number} */ hi, /** @type {number} */ length, /** @type {number} */ space) => {
+      const power = Math.floor(Math.log10(hi - lo));
+      const gaps = [-3, -2, -1, 0].flatMap((by) => ["1", "2", "2.5", "5"].map((digit) => Number(`${digit}e${power + by}`)));
+      gap = gaps.find((one) => (one / (hi - lo)) * length >= space) ?? hi - lo;
+      return [Math.max(5, hi - lo)];
+    },
+    splits: (/** @type {any} */ _u, /** @type {number} */ _axis, /** @type {number} */ lo, /** @type {number} */ hi) => {
+      const first = Math.ceil(lo / gap);
+      const count = Math.floor(hi / gap) - first + 1;
+      return Array.from({ length: count > 0 ? Math.min(200, count) : 0 }, (_, i) => Number(((first + i) * gap).toPrecision(15)));
+    },
+    values: (/** @type {any} */ _u, /** @type {number[]} */ ticks) => say.axisNumbers(ticks, gap),
+  };
+}
+
 /** @param {XMode} x @param {Paint} paint */
 export function xAxis(x, paint) {
-  const words = { step: say.axisNumbers, time: say.axisTimes, elapsed: durations, metric: say.axisNumbers };
+  const words = { step: stepNumbers, time: say.axisTimes, elapsed: durations };
   const gaps = { step: STEP_GAPS, elapsed: ELAPSED_GAPS };
   return {
     ...axisLook(paint),
     size: x === "time" ? 38 : 24,
     space: x === "time" ? 76 : 64,
     ...(x === "step" || x === "elapsed" ? { incrs: gaps[x] } : {}),
-    values: (/** @type {any} */ _u, /** @type {number[]} */ ticks, /** @type {any} */ _axis, /** @type {any} */ _space, /** @type {number} */ gap) => words[x](ticks, gap),
+    ...(x === "metric" ? even() : { values: (/** @type {any} */ _u, /** @type {number[]} */ ticks, /** @type {any} */ _axis, /** @type {any} */ _space, /** @type {number} */ gap) => words[x](ticks, gap) }),
   };
+}
+
+/** There is no step below zero, though a lone one at zero has room to its left. @param {number[]} ticks @param {number} gap */
+function stepNumbers(ticks, gap) {
+  return say.axisNumbers(ticks, gap).map((word, i) => (ticks[i] < 0 ? "" : word));
 }
 
 /** @param {number[]} ticks seconds */
@@ -35,10 +60,7 @@ export function yAxis(log, paint) {
     ...axisLook(paint),
     size: (/** @type {any} */ _u, /** @type {string[] | null} */ words) => 16 + 7 * Math.max(4, ...(words ?? []).map((word) => (word ?? "").length)),
     space: 32,
-    ...(log ? { splits: logTicks, filter: logLabels } : {}),
-    values: (/** @type {any} */ _u, /** @type {(number | null)[]} */ ticks, /** @type {any} */ _axis, /** @type {any} */ _space, /** @type {number} */ gap) => (log
-      ? ticks.map((tick) => (tick === null ? "" : say.number(tick)))
-      : say.axisNumbers(/** @type {number[]} */ (ticks), gap)),
+    ...(log ? { splits: logTicks, filter: logLabels, values: logNumbers } : even()),
   };
 }
 
@@ -82,6 +104,11 @@ function logLabels(_u, ticks) {
   });
 }
 
+/** @param {any} _u @param {(number | null)[]} ticks */
+function logNumbers(_u, ticks) {
+  return ticks.map((tick) => (tick === null ? "" : say.number(tick)));
+}
+
 /** The range of y with some air around it.
  * @param {number} lo Infinity when there is nothing @param {number} hi @param {boolean} log @returns {[number, number]} */
 export function airy(lo, hi, log) {
@@ -91,7 +118,7 @@ export function airy(lo, hi, log) {
     return [lo / room, hi * room];
   }
   if (lo > hi) return [0, 1];
-  if (lo === hi) return [lo - (Math.abs(lo) * 0.1 || 1), hi + (Math.abs(hi) * 0.1 || 1)];
+  if (lo === hi) return [lo - (Math.abs(lo) * 0.1 || 1), Math.min(Number.MAX_VALUE, hi + (Math.abs(hi) * 0.1 || 1))];
   const room = (hi - lo) * 0.06;
   // A curve that never goes below zero gets no room there: a loss of -0.1 would be a lie.
   return [lo >= 0 && lo - room < 0 ? 0 : lo - room, hi + room];

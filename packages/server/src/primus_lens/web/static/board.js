@@ -12,6 +12,7 @@ const AHEAD = 10; // rows drawn beyond the window, so that a scroll meets no bla
 const HELD_MS = 3000; // how long after the pointer's last move rows keep their places
 const UPWARD = new Set(["name", "framework", "state"]); // as the server sorts; the others begin with the largest
 const SAME = /** @type {Record<string, string>} */ ({ divergence: "diverged", stall: "stalled" }); // the state says it already
+const SLOW = new Set(["stall", "throughput_drop"]); // trouble of pace, not of what is learnt
 const SPARK = { width: 96, height: 26 };
 
 /** What a column is called, how it sorts, and its class. @type {[string, string, string][]} */
@@ -180,14 +181,16 @@ function openRow(event, uid) {
   else location.assign(workloadAddress(uid));
 }
 
-/** @param {{alerts: import("./api.js").Alert[], state: string}} props */
+/** The first alert and for how long; of others which they are, or how many kinds.
+ * @param {{alerts: import("./api.js").Alert[], state: string}} props */
 function Alerts({ alerts, state }) {
   if (!alerts.length) return null;
   const [first] = alerts;
-  const all = alerts.map((alert) => `${say.alertKind(alert.kind)}: ${alert.text}`).join("\n");
-  const word = SAME[first.kind] === state ? "for" : say.alertKind(first.kind);
-  return html`<span class="alert-mark" title=${all}>${word} <small>${say.roughly(Math.max(0, (now.value - first.since) / 1000))}</small>${
-    alerts.length > 1 && html`<small>+${alerts.length - 1}</small>`}</span>`;
+  const others = [...new Set(alerts.map(({ kind }) => kind))].filter((kind) => kind !== first.kind);
+  const word = SAME[first.kind] === state ? "" : `${say.alertKind(first.kind)} `;
+  const also = others.length > 1 ? `${others.length} more alerts` : others.map((kind) => `also ${say.alertKind(kind)}`).join("");
+  return html`<span class="alert-mark ${SLOW.has(first.kind) ? "mild" : ""}" title=${alerts.map((alert) => `${say.alertKind(alert.kind)}: ${alert.text}`).join("\n")}>
+    ${word}for ${say.roughly(Math.max(0, (now.value - first.since) / 1000))}${also && html`<small>, ${also}</small>`}</span>`;
 }
 
 /** Wrapper over base, as in "primus · megatron". @param {{row: Workload}} props */
@@ -236,7 +239,7 @@ function firstValue(row) {
  * @param {{numbers: (number | null)[], name: string}} props */
 function Spark({ numbers, name }) {
   const finite = numbers.filter((y) => typeof y === "number");
-  if (finite.length < 2) return html`<span class="spark"></span>`;
+  if (numbers.length < 2) return html`<span class="spark"></span>`;
   const [lo, hi] = [Math.min(...finite), Math.max(...finite)];
   const { width, height } = SPARK;
   /** @param {number} i */
@@ -256,8 +259,8 @@ function Spark({ numbers, name }) {
     }
   });
   const last = numbers.at(-1);
-  return html`<svg class="spark" viewBox="0 0 ${width} ${height}" width=${width} height=${height} role="img"
-      aria-label=${`${name}, newest: from ${say.number(finite[0])} to ${say.number(finite.at(-1))}, between ${say.number(lo)} and ${say.number(hi)}`}>
-    <path class="curve" d=${line} />${holes && html`<path class="holes" d=${holes} />`}
+  const words = finite.length ? `from ${say.number(finite[0])} to ${say.number(finite.at(-1))}, between ${say.number(lo)} and ${say.number(hi)}` : "none of them finite";
+  return html`<svg class="spark" viewBox="0 0 ${width} ${height}" width=${width} height=${height} role="img" aria-label=${`${name}, newest: ${words}`}>
+    ${line && html`<path class="curve" d=${line} />`}${holes && html`<path class="holes" d=${holes} />`}
     ${typeof last === "number" && html`<circle cx=${x(numbers.length - 1)} cy=${down(last)} r="2" />`}</svg>`;
 }

@@ -98,8 +98,8 @@ function Latest({ shown, read }) {
     title=${last === undefined || last === null ? "latest value" : `latest value ${say.exact(last)}`}>${only ? only.text : say.number(last)}</span>`;
 }
 
-/** For those who move the cursor by keys and listen. @param {{read: {value: Reading[] | null}, view: View}} props */
-function Spoken({ read, view }) {
+/** For those who move the cursor by keys and listen. @param {{read: {value: Reading[] | null}, view: Pick<View, "x" | "xName">}} props */
+export function Spoken({ read, view }) {
   const found = read.value;
   if (!found?.length || !document.activeElement?.matches(".plot")) return null;
   const words = found.slice(0, 5).map(({ line, text }) => (found.length > 1 ? `${line.label} ${text}` : text));
@@ -188,11 +188,11 @@ function useChart({ shown, view, read }) {
     if (shown) drawn.current?.update(shown);
   }, [shown]);
   useEffect(() => drawn.current?.redraw(), [view.stretch?.lo, view.stretch?.hi, view.smoothing]);
-  return { host, keys: (/** @type {KeyboardEvent} */ event) => onKey(event, drawn.current) };
+  return { host, keys: (/** @type {KeyboardEvent} */ event) => steer(event, drawn.current) };
 }
 
-/** @param {KeyboardEvent} event @param {import("./chart.js").Chart | null} chart */
-function onKey(event, chart) {
+/** What the keys do in a chart. @param {KeyboardEvent} event @param {import("./chart.js").Chart | null} chart */
+export function steer(event, chart) {
   if (!chart || event.ctrlKey || event.metaKey || event.altKey) return;
   const far = event.shiftKey ? 10 : 1;
   const acts = /** @type {Record<string, () => void>} */ ({

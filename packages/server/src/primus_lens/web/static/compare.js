@@ -6,7 +6,7 @@ import { CompareCard } from "./compare_card.js";
 import { DifferenceTable, differing, RunsTable, settingsOf, toggleHidden } from "./compare_table.js";
 import { details, hurry, metricsOf, named, refresh, sidesOf, startsBy, wordOf } from "./compared.js";
 import { runColour, runDashed } from "./card.js";
-import { Filter, Frame, useShortcuts } from "./frame.js";
+import { Filter, Frame, SIGNS, useShortcuts } from "./frame.js";
 import { nameFilter } from "./grouping.js";
 import { keepLive } from "./live.js";
 import * as say from "./say.js";
@@ -33,7 +33,7 @@ effect(() => {
 
 function Page() {
   useShortcuts({ x: nextX, l: switchLog, 0: () => zoom(null) });
-  return html`<${Frame} live=${live} shortcuts=${[["x", "next x axis"], ["l", "linear or log"], ["0", "whole curves"], ["drag", "zoom all charts"], ["double click", "whole curves"]]}>
+  return html`<${Frame} live=${live} signs=${SIGNS} shortcuts=${[["x", "next x axis"], ["l", "linear or log"], ["0", "whole curves"], ["drag", "zoom all charts"], ["double click", "whole curves"], ["← →", "in a chart: read point by point"], ["+ −", "in a chart: zoom"]]}>
     <${Content} /><//>`;
 }
 
@@ -83,7 +83,7 @@ function groupsOf(sides) {
     const value = key === "workload" ? side.uid : settingsOf(side).get(key) ?? "not set";
     found.set(value, [...(found.get(value) ?? []), side]);
   }
-  const values = [...found].sort(([a], [b]) => a.localeCompare(b, undefined, { numeric: true }));
+  const values = [...found].sort(([a], [b]) => Number(a) - Number(b) || a.localeCompare(b, undefined, { numeric: true }));
   return values.map(([value, some], i) => ({
     key: value, label: `${key} ${value} (${some.length} run${some.length === 1 ? "" : "s"})`, place: i + 1, sides: some,
   }));
@@ -115,11 +115,12 @@ function Tools({ sides }) {
     <div class="switch" role="group" aria-label="Y axis">
       <button aria-pressed=${!log} onClick=${() => choose({ y: null })}>Linear</button>
       <button aria-pressed=${log} onClick=${() => choose({ y: "log" })}>Log</button></div>
-    <label class="by"><span class="word">Group by</span><select aria-label="Group by" value=${group} onChange=${(/** @type {any} */ event) => choose({ group: event.target.value || null })}>
+    <label class="by"><span>Group by</span><select aria-label="Group by" value=${group} onChange=${(/** @type {any} */ event) => choose({ group: event.target.value || null })}>
       <option value="" selected=${!group}>nothing</option><option value="workload" selected=${group === "workload"}>workload</option>
       ${[...new Set([...keys, ...(group && group !== "workload" ? [group] : [])])].map((key) => html`<option key=${key} value=${key} selected=${key === group}>${key}</option>`)}</select></label>
-    <label class="by"><span class="word">Smoothing</span><input type="range" min="0" max="0.99" step="0.01" value=${chosen("smooth", "0")} aria-label="Smoothing"
-      onInput=${(/** @type {any} */ event) => choose({ smooth: event.target.value === "0" ? null : event.target.value }, { replace: true })} /></label>
+    <label class="smooth"><span>Smooth</span><input type="range" min="0" max="0.99" step="0.01" value=${chosen("smooth", "0")} aria-label="Smoothing"
+      onInput=${(/** @type {any} */ event) => choose({ smooth: event.target.value === "0" ? null : event.target.value }, { replace: true })} />
+      <output>${chosen("smooth", "0")}</output></label>
     ${stretchOf(choices.value) && html`<button class="reset" onClick=${() => zoom(null)}>Whole curves</button>`}
     ${broken && html`<small class="dim">not a valid expression: matched as text</small>`}
   </div>`;

@@ -1,6 +1,6 @@
 // One metric of all that is compared: a line a run, or a mean and a range a group of runs.
 import { html, useEffect, useMemo, useRef, useSignal } from "./vendor/index.js";
-import { runColour, runDashed } from "./card.js";
+import { runColour, runDashed, Spoken, steer } from "./card.js";
 import { drawChart } from "./chart.js";
 import { curveOf, watch } from "./compared.js";
 import { picture } from "./lines.js";
@@ -44,7 +44,8 @@ export function CompareCard({ name, view }) {
 function Body({ name, view, big }) {
   const curve = curveOf(name).value;
   const shown = usePicture(curve?.series ?? null, view);
-  const host = useChart(shown, view);
+  const read = useSignal(/** @type {import("./readout.js").Reading[] | null} */ (null));
+  const chart = useChart({ shown, view, read: (found) => { read.value = found; } });
   const slash = name.indexOf("/");
   const missing = shown ? (view.groups ?? view.sides).length - new Set(shown.lines.map(({ label }) => label)).size : 0;
   return html`
@@ -54,11 +55,13 @@ function Body({ name, view, big }) {
           onClick=${() => savePng(name, shown, view)}>PNG</button>
         <button class="quiet" aria-label=${`${big ? "Shrink" : "Enlarge"} ${name}`} title=${big ? "Shrink" : "Enlarge"}
           onClick=${() => view.enlarge(big ? "" : name)}>${big ? "⤡" : "⤢"}</button></span></header>
-    <div class="plot" ref=${host} role="img" aria-label=${inWords(name, shown)}></div>
+    <div class="plot" ref=${chart.host} role="img" tabindex="0" aria-label=${inWords(name, shown)}
+      aria-description="Arrow keys read point by point, plus and minus zoom" onKeyDown=${chart.keys}></div>
     ${!shown && html`<i class="waiting" aria-hidden="true"></i>`}
     ${curve?.trouble && html`<p class="none" role="alert">${curve.trouble}</p>`}
     ${shown && !shown.lines.length && !curve?.trouble && html`<p class="none">None of what is shown has logged it</p>`}
-    <footer>${footnotes(shown, missing, view)}</footer>`;
+    <footer>${footnotes(shown, missing, view)}</footer>
+    <${Spoken} read=${read} view=${{ x: view.x, xName: "" }} />`;
 }
 
 /** @param {string} name @param {Picture | null} shown @param {View} view */
@@ -104,8 +107,8 @@ function grouped(drawn, placed, groups) {
   return { ...drawn, lines, marks: [], spikes: [], bands: [] };
 }
 
-/** @param {Picture | null} shown @param {View} view */
-function useChart(shown, view) {
+/** @param {{shown: Picture | null, view: View, read: (found: import("./readout.js").Reading[] | null) => void}} what */
+function useChart({ shown, view, read }) {
   const host = useRef(null);
   const latest = useRef(view);
   const drawn = useRef(/** @type {import("./chart.js").Chart | null} */ (null));
@@ -114,7 +117,7 @@ function useChart(shown, view) {
     if (!shown?.lines.length) return undefined;
     drawn.current = drawChart(host.current, shown, {
       x: view.x, log: view.log, smoothing: () => latest.current.smoothing, stretch: () => latest.current.stretch,
-      zoom: (stretch) => latest.current.zoom(stretch),
+      zoom: (stretch) => latest.current.zoom(stretch), read,
     });
     return () => {
       drawn.current?.destroy();
@@ -125,7 +128,7 @@ function useChart(shown, view) {
     if (shown) drawn.current?.update(shown);
   }, [shown]);
   useEffect(() => drawn.current?.redraw(), [view.stretch?.lo, view.stretch?.hi, view.smoothing]);
-  return host;
+  return { host, keys: (/** @type {KeyboardEvent} */ event) => steer(event, drawn.current) };
 }
 
 /** @param {Picture | null} shown @param {number} missing @param {View} view */

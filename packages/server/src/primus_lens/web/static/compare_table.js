@@ -50,8 +50,9 @@ export function RunsTable({ sides }) {
   const head = ({ key, word, number }) => {
     const way = by?.key !== key ? "none" : sort.startsWith("-") ? "descending" : "ascending";
     const next = way === "none" ? key : way === "ascending" ? `-${key}` : null;
+    const arrow = html`<span class="way" aria-hidden="true">${{ none: "", ascending: "↑", descending: "↓" }[way]}</span>`;
     return html`<th scope="col" key=${key} class=${number ? "n" : ""} aria-sort=${way}><button title=${word} onClick=${() => choose({ sort: next })}>
-      ${word}<span class="way" aria-hidden="true">${{ none: "", ascending: "↑", descending: "↓" }[way]}</span></button></th>`;
+      ${number && arrow}${word}${!number && arrow}</button></th>`;
   };
   return html`<section class="panel" aria-label="Runs"><h2>Runs <small>${say.count(sides.length)}</small></h2>
     <div class="wide"><table class="runs">

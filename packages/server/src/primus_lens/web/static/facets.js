@@ -6,6 +6,7 @@ import * as say from "./say.js";
 
 const STATES = ["diverged", "failed", "crashed", "stalled", "running", "finished", "unknown"]; // worst first
 const CHIPS = 3; // the other values of a facet are behind "more"
+const NONE_WORDS = /** @type {Record<string, string>} */ ({ framework: "not known" });
 const FACETS = [["state", "State"], ["framework", "Framework"], ["namespace", "Namespace"]];
 
 const ORDERS = [
@@ -32,7 +33,7 @@ function Facet({ name, word, counts }) {
   const rest = values.filter((value) => !few.includes(value));
   /** @param {string} value */
   const chip = (value) => html`<button key=${value} class="chip ${name === "state" ? `of-state ${value}` : ""}" aria-pressed=${on.includes(value)}
-    onClick=${() => toggle(name, on, value)}>${name === "state" && html`<i aria-hidden="true"></i>`}<span>${value}</span> <b>${say.short(many(value))}</b></button>`;
+    onClick=${() => toggle(name, on, value)}>${name === "state" && html`<i aria-hidden="true"></i>`}<span>${value === NONE ? NONE_WORDS[name] ?? value : value}</span> <b>${say.short(many(value))}</b></button>`;
   return html`<div class="facet" role="group" aria-label=${word}><span class="word" aria-hidden="true">${word}</span>
     ${few.map(chip)}${rest.length > 0 && html`<${More} n=${rest.length}>${rest.map(chip)}<//>`}</div>`;
 }

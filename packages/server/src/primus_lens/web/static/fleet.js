@@ -33,6 +33,12 @@ export function rowAt(at) {
   return pages.get(Math.floor(at / PAGE_ROWS))?.[at % PAGE_ROWS] ?? null;
 }
 
+/** What a workload is called, if its row has been fetched. @param {string} uid @returns {string | null} */
+export function nameOf(uid) {
+  const place = fleet.value && places.get(uid);
+  return (place && pages.get(place[0])?.[place[1]]?.name) ?? null;
+}
+
 /** What the address asks of the server. */
 export function wish() {
   const query = new URLSearchParams({ sort: chosen("sort", "trouble") });

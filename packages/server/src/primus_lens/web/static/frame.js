@@ -14,9 +14,16 @@ const STATE_WORDS = {
   unknown: "unknown",
 };
 
+/** What the marks of a chart mean, for its page's help. */
+export const SIGNS = /** @type {[string, string][]} */ ([
+  ["▲", "NaN at the foot of a chart, +∞ at its top; ▼ is −∞"], ["○", "a spike: far from what is usual around it"],
+  ["▨", "run again after a restart; what it overwrote is dotted"],
+  ["▒", "the range of all points that fall into a pixel; the line joins their last ones"],
+]);
+
 /** The page around its content.
- * @param {{live: Live, shortcuts: [string, string][], children?: any}} props */
-export function Frame({ live, shortcuts, children }) {
+ * @param {{live: Live, shortcuts: [string, string][], signs?: [string, string][], children?: any}} props */
+export function Frame({ live, shortcuts, signs = [], children }) {
   const help = useRef(null);
   const locked = live.pulse.value.trouble?.status === 401;
   useShortcuts({ "?": () => help.current?.showModal(), "/": focusFilter });
@@ -44,6 +51,8 @@ export function Frame({ live, shortcuts, children }) {
         ${[["/", "filter"], ...shortcuts, ["?", "this help"], ["Esc", "leave the filter, close this"]].map(
           ([key, what]) => html`<div><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}
       </dl>
+      ${signs.length > 0 && html`<h2>In a chart</h2>
+        <dl class="signs">${signs.map(([sign, what]) => html`<div><dt aria-hidden="true">${sign}</dt><dd>${what}</dd></div>`)}</dl>`}
       <p>Every choice is in the address: copy it to show someone the same view.
         What is new comes by itself while a page is seen; where it cannot, the light above says what the page
         does instead. Times are local; hold the pointer over one for UTC.</p>
@@ -64,10 +73,18 @@ function closeOnBackdrop(event) {
   if (event.target === event.currentTarget) /** @type {any} */ (event.target).close();
 }
 
+/** Whether the page waits for what the server does not know yet. @param {Live} live */
+function isAwaited({ pulse }) {
+  return pulse.value.trouble?.status === 404 && pulse.value.at === null;
+}
+
 /** @param {{live: Live}} props */
 function PulseLight({ live }) {
-  const { phase, at, every } = live.pulse.value;
-  const words = { loading: "loading", live: "live", polling: `asking every ${every / 1000} s`, paused: "paused", trouble: "not up to date" };
+  const { at, every } = live.pulse.value;
+  const phase = isAwaited(live) ? "waiting" : live.pulse.value.phase;
+  const words = {
+    loading: "loading", live: "live", polling: `asking every ${every / 1000} s`, paused: "paused", trouble: "not up to date", waiting: "waiting",
+  };
   const kind = phase === "polling" && every > 2000 ? "steady" : phase; // meant so, where nothing comes by itself
   return html`<span class="pulse ${kind}" role="status" title=${at ? `last answer ${say.clock(at)}` : ""}>
     <i aria-hidden="true"></i><span>${words[phase]}</span></span>`;
@@ -77,10 +94,11 @@ function PulseLight({ live }) {
  * @param {{live: Live}} props */
 function TroubleNote({ live }) {
   const { trouble, at } = live.pulse.value;
-  if (!trouble || (trouble.status === 404 && at === null)) return null; // the page itself says so
+  if (!trouble || isAwaited(live)) return null; // the page itself says so
+  const gone = trouble.status === 404;
   return html`<div class="trouble" role="alert">
-    <p><strong>${trouble.message.replace(/[^.!?]$/, "$&.")}</strong> ${at ? `Shown is what was known at ${say.clock(at)}. ` : ""}
-      Trying again by itself.</p>
+    <p><strong>${gone ? "It was deleted: the server does not know it any more." : trouble.message.replace(/[^.!?]$/, "$&.")}</strong>${" "}
+      ${at ? `Shown is what was known at ${say.clock(at)}. ` : ""}${gone ? "Should it report again, this page goes on." : "Trying again by itself."}</p>
     <button onClick=${live.refreshNow}>Try now</button>
   </div>`;
 }

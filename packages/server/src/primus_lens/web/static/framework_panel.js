@@ -83,7 +83,9 @@ function EvidenceTable({ sources }) {
   return html`<h2>Evidence <small>${shown.length === rows.length ? rows.length : `${shown.length} of ${rows.length}`}</small></h2>
     <div class="tools"><${Filter} label="Search the evidence" value=${chosen("find")}
       onChange=${(/** @type {string} */ text, /** @type {boolean} */ typing) => choose({ find: text }, { replace: typing })} /></div>
-    ${shown.length ? html`<div class="wide"><table class="config"><tbody>${shown.map(({ name, key, value }) => html`<tr key=${`${name} ${key}`}>
+    ${shown.length ? html`<div class="wide"><table class="config">
+      <thead><tr><th scope="col">Sign</th><th scope="col">Value</th><th scope="col">Source</th></tr></thead>
+      <tbody>${shown.map(({ name, key, value }) => html`<tr key=${`${name} ${key}`}>
       <th scope="row">${key}</th><td>${value}</td><td class="dim">${name}</td></tr>`)}</tbody></table></div>`
       : html`<p class="dim">Nothing matches “${chosen("find")}”.</p>`}`;
 }
@@ -114,10 +116,10 @@ function Override({ uid, detection, refresh }) {
   return html`<form class="override" onSubmit=${submit} aria-label="Correct the framework">
     <h2>Is this wrong?</h2>
     <p class="dim">What a person says outranks every report until it is withdrawn.</p>
-    <label>Wrapper <input name="wrapper" list="frameworks" value=${detection?.wrapper_framework ?? ""} placeholder="such as lightning" autocomplete="off" spellcheck="false" /></label>
-    <label>Base <input name="base" list="frameworks" value=${detection?.base_framework ?? ""} placeholder="such as megatron" autocomplete="off" spellcheck="false" /></label>
+    <label>Wrapper <input name="wrapper" key=${detection?.wrapper_framework} list="frameworks" defaultValue=${detection?.wrapper_framework ?? ""} placeholder="such as lightning" autocomplete="off" spellcheck="false" /></label>
+    <label>Base <input name="base" key=${detection?.base_framework} list="frameworks" defaultValue=${detection?.base_framework ?? ""} placeholder="such as megatron" autocomplete="off" spellcheck="false" /></label>
     <datalist id="frameworks">${KNOWN.map((name) => html`<option value=${name}></option>`)}</datalist>
-    <div class="row"><button type="submit" class="main">Say it</button>
+    <div class="row"><button type="submit" class="main">Save</button>
       ${said && html`<button type="button" onClick=${() => tried(() => send("DELETE", `${detailPath(uid)}/detection`), "Withdrawn. The reports decide again.")}>Withdraw</button>`}</div>
     ${trouble.value && html`<p class="odd" role="alert">${trouble.value}</p>`}
     ${done.value && html`<p class="good" role="status">${done.value}</p>`}

@@ -1,6 +1,7 @@
 // The top of a workload's page: name, state, how far it is, what it runs, what is wrong with it.
 import { html, signal, useSignal } from "./vendor/index.js";
 import { choose } from "./address.js";
+import { alike } from "./alike.js";
 import { ask, send, Trouble } from "./api.js";
 import { Ago, StateMark, When } from "./frame.js";
 import { frameworkWords } from "./framework_panel.js";
@@ -10,14 +11,15 @@ import { detailPath } from "./wishes.js";
 
 /** @typedef {import("./api.js").Detail} Detail
  * @typedef {import("./api.js").Run} Run
- * @typedef {{kind: string, since: number, text: string, run_id: string | null, metric: string | null}} Alert
- * @typedef {{silenced_until: number | null, silenced_kinds: string[], thresholds: Record<string, unknown>}} Watch
- *   silenced_until: Unix ms; set whole, so what is not meant to change is sent again */
+ * @typedef {import("./api.js").Alert} Alert
+ * @typedef {{silenced_until: number | null, silenced_kinds: string[], thresholds: Record<string, any>}} Wanted
+ *   silenced_until: Unix ms; silenced_kinds: none for all
+ * @typedef {Wanted & {in_force: Record<string, any>}} Watch */
 
-const SILENCES = /** @type {[number, string][]} */ ([[3600e3, "for an hour"], [8 * 3600e3, "for 8 hours"], [7 * 86400e3, "for a week"]]);
+export const SILENCES = /** @type {[number, string][]} */ ([[3600e3, "for an hour"], [8 * 3600e3, "for 8 hours"], [7 * 86400e3, "for a week"]]);
 
 /** @type {{value: {alerts: Alert[], watch: Watch | null}}} */
-const alerts = signal({ alerts: [], watch: null });
+export const alerts = signal({ alerts: [], watch: null });
 
 /** @param {string} uid */
 export async function refreshAlerts(uid) {
@@ -30,6 +32,20 @@ export async function refreshAlerts(uid) {
     if (!(error instanceof Trouble)) throw error;
     alerts.value = { alerts: [], watch: null }; // a server without a health watch; its other troubles the pulse tells
   }
+}
+
+/** Set the watch of a workload: what is not among the changes stays. @param {string} uid @param {Partial<Wanted>} changes */
+export async function setWatch(uid, changes) {
+  const { silenced_until = null, silenced_kinds = [], thresholds = {} } = alerts.value.watch ?? {};
+  await send("PUT", `${detailPath(uid)}/watch`, { silenced_until, silenced_kinds, thresholds, ...changes });
+  await refreshAlerts(uid);
+}
+
+/** Of what kinds nothing is told, and until when; null where all is told. @param {Watch | null} watch */
+export function silenceOf(watch) {
+  const until = watch?.silenced_until ?? 0;
+  const kinds = watch?.silenced_kinds ?? [];
+  return until > now.value ? { until, words: kinds.length ? kinds.map(say.alertKind).join(", ") : "all" } : null;
 }
 
 /** @param {{known: Detail}} props */
@@ -69,42 +85,26 @@ function Detected({ detection }) {
 function Alerts({ uid }) {
   const trouble = useSignal("");
   const { alerts: open, watch } = alerts.value;
-  const until = watch?.silenced_until ?? 0;
-  const silent = until > now.value;
+  const silent = silenceOf(watch);
   if (!open.length && !silent) return null;
   /** @param {number} ms from now; 0 ends the silence */
   const silence = async (ms) => {
     trouble.value = "";
     try {
-      await send("PUT", `${detailPath(uid)}/watch`, {
-        silenced_until: ms ? Math.round(now.value + ms) : null, silenced_kinds: [], thresholds: watch?.thresholds ?? {},
-      });
-      await refreshAlerts(uid);
+      await setWatch(uid, { silenced_until: ms ? Math.round(now.value + ms) : null, silenced_kinds: [] });
     } catch (error) {
       trouble.value = error instanceof Error ? error.message : String(error);
     }
   };
-  return html`<div class=${silent ? "own-alerts silent" : "own-alerts"} role="region" aria-label="Alerts">
+  return html`<div class=${silent && !open.length ? "own-alerts silent" : "own-alerts"} role="region" aria-label="Alerts">
     <ul>${alike(open).map(({ alert, runs }) => html`<li key=${`${alert.kind} ${alert.metric} ${alert.since}`}><b>${say.alertKind(alert.kind)}</b>
       <span>${alert.text}</span>${runs > 1 && html` <b class="runs">${runs} runs</b>`} <small><${Ago} ms=${alert.since} /></small></li>`)}
       ${!open.length && html`<li class="dim">No open alerts</li>`}</ul>
-    <div class="row">${silent ? html`<small>silent until <${When} ms=${until} /></small>
+    <div class="row">${silent ? html`<small>${silent.words} silent until <${When} ms=${silent.until} /></small>
         <button onClick=${() => silence(0)}>Tell again</button>`
       : html`<label class="pick"><span class="heard">Silence</span><select aria-label="Silence the alerts" value=""
           onChange=${(/** @type {any} */ event) => { void silence(Number(event.target.value)); event.target.value = ""; }}>
           <option value="">Silence…</option>${SILENCES.map(([ms, words]) => html`<option value=${ms}>${words}</option>`)}</select></label>`}
       ${trouble.value && html`<small class="odd" role="alert">${trouble.value}</small>`}</div>
   </div>`;
-}
-
-/** What is said of several runs alike, said once.
- * @template {{kind: string, text: string}} A
- * @param {A[]} alerts @returns {{alert: A, runs: number}[]} */
-function alike(alerts) {
-  const found = /** @type {Map<string, {alert: A, runs: number}>} */ (new Map());
-  for (const alert of alerts) {
-    const said = alert.kind === "stall" ? alert.kind : `${alert.kind} ${alert.text}`; // ranks stall seconds apart
-    found.set(said, { alert, runs: (found.get(said)?.runs ?? 0) + 1 });
-  }
-  return [...found.values()];
 }

@@ -3,7 +3,8 @@
 /** @typedef {import("./rank_times.js").Verdict} Verdict
  * @typedef {{left: number, top: number, width: number, row: number, columns: number, ranks: number}} Layout  CSS pixels */
 
-const LABELS = 132; // CSS pixels for the names of ranks
+const LABELS = 132; // CSS pixels for the names of ranks, at most
+const LETTER = 8; // of the widest, a slow rank’s
 const AXIS = 22;
 const FULL = 0.5; // a share of the usual time above or below it that takes the full colour
 const TALLEST = 26;
@@ -14,7 +15,8 @@ const HEIGHT = 560;
 export function layoutOf(width, verdict) {
   const ranks = verdict.ranks.length;
   const row = Math.max(LOWEST, Math.min(TALLEST, Math.floor(HEIGHT / Math.max(1, ranks))));
-  const left = width < 600 ? LABELS - 48 : LABELS;
+  const longest = Math.max(...verdict.ranks.map(({ rank }) => rank.label.length), 0);
+  const left = Math.min(width < 600 ? LABELS - 48 : LABELS, longest * LETTER + 16);
   return { left, top: 0, width: width - left - 8, row, columns: verdict.columns, ranks };
 }
 
@@ -92,11 +94,18 @@ function axis(pen, { from, to }, layout, { words, ink, face }) {
   pen.font = `11px ${face}`;
   pen.fillStyle = ink;
   const y = layout.row * layout.ranks + AXIS / 2 + 2;
-  const parts = layout.width < 500 ? 2 : 4;
-  for (let i = 0; i <= parts; i += 1) {
-    pen.textAlign = i === 0 ? "left" : i === parts ? "right" : "center";
-    pen.fillText(words(Math.round(from + ((to - from) * i) / parts)), layout.left + (layout.width * i) / parts, y);
+  const gap = roundAbove((to - from + 1) / (layout.width < 500 ? 3 : 8));
+  for (let step = Math.ceil(from / gap) * gap; step <= to; step += gap) {
+    const x = layout.left + ((step - from + 0.5) / (to - from + 1)) * layout.width;
+    pen.textAlign = x < layout.left + 12 ? "left" : x > layout.left + layout.width - 24 ? "right" : "center";
+    pen.fillText(words(step), x, y);
   }
+}
+
+/** The next of 1, 2, 5, 10, 20 and so on. @param {number} gap */
+function roundAbove(gap) {
+  const decade = 10 ** Math.floor(Math.log10(Math.max(1, gap)));
+  return [1, 2, 5, 10].map((digit) => digit * decade).find((round) => round >= gap) ?? 1;
 }
 
 /** @param {number} share above, or below zero, of the usual time @param {{even: number[], slow: number[], fast: number[]}} palette */

@@ -15,7 +15,8 @@ import { spikes } from "./shapes.js";
  * @typedef {{key: string, label: string, colour: string, dashed: boolean, ghost: boolean, xs: number[], ys: Float64Array,
  *   steps: number[], total: number, shown: number, last: Value | null, lo?: Float64Array, hi?: Float64Array, grain?: Grain}} Line
  *   colour: any CSS colour or "var(--name)"; ys: NaN is a hole; lo, hi: a range drawn around it
- * @typedef {{from: number, to: number, words: string}} Band  a stretch of x that was run again
+ * @typedef {{from: number, to: number, steps: [number, number], attempts: number}} Band  a stretch of x that was run
+ *   again; attempts: how many were overwritten there
  * @typedef {{lines: Line[], marks: Mark[], spikes: SpikeMark[], bands: Band[], unloggable: number}} Picture
  *   unloggable: how many values a log axis has no place for
  * @typedef {{x: XMode, log: boolean, starts: Map<number, number>, label: (one: Series) => string,
@@ -31,7 +32,25 @@ export function picture(series, how) {
   // Ghosts first: what counts is drawn over them.
   const ordered = [...series].sort((a, b) => Number(b.replaced ?? false) - Number(a.replaced ?? false));
   ordered.forEach((one) => addLine(made, one, how));
+  made.bands = apart(made.bands);
   return made;
+}
+
+/** Bands that overlap as one: those of many ranks, or of many restarts, would hide the curve.
+ * @param {Band[]} bands @returns {Band[]} */
+function apart(bands) {
+  const all = /** @type {Band[]} */ ([]);
+  for (const band of [...bands].sort((a, b) => a.from - b.from)) {
+    const last = all.at(-1);
+    if (last && band.from <= last.to) {
+      last.to = Math.max(last.to, band.to);
+      last.steps = [Math.min(last.steps[0], band.steps[0]), Math.max(last.steps[1], band.steps[1])];
+      last.attempts += 1;
+    } else {
+      all.push({ ...band });
+    }
+  }
+  return all;
 }
 
 /** @param {Picture} made @param {Series} one @param {How} how */
@@ -77,8 +96,7 @@ function addLine(made, one, how) {
 function bandOf(xs, steps) {
   let [low, high] = [steps[0], steps[0]];
   for (const step of steps) [low, high] = [Math.min(low, step), Math.max(high, step)];
-  const where = low === high ? `step ${low.toLocaleString("en-US")}` : `steps ${low.toLocaleString("en-US")} to ${high.toLocaleString("en-US")}`;
-  return { from: xs[0], to: xs[xs.length - 1], words: `Restarted: ${where} were run again; the overwritten attempt is drawn faintly` };
+  return { from: xs[0], to: xs[xs.length - 1], steps: [low, high], attempts: 1 };
 }
 
 /** @param {Series} one @param {How} how @returns {number[]} */

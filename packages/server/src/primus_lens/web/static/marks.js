@@ -79,7 +79,9 @@ function markOf({ left, top, first, last, count, line, kind, words }, picture) {
 }
 
 /** @param {any} u @param {import("./lines.js").Band} band */
-function bandMark(u, { from, to, words }) {
+function bandMark(u, { from, to, steps: [low, high], attempts }) {
+  const where = low === high ? `step ${say.count(low)} was` : `steps ${say.count(low)} to ${say.count(high)} were`;
+  const words = `Restarted: ${where} run again; the overwritten ${attempts === 1 ? "attempt is" : "attempts are"} drawn faintly`;
   const left = Math.max(0, u.valToPos(from, "x"));
   const right = Math.min(u.over.clientWidth, u.valToPos(to, "x"));
   if (right < 0 || left > u.over.clientWidth || right < left) return null;

@@ -125,7 +125,7 @@ function Heat({ verdict }) {
   const height = heightOf(layout);
   const place = at.value && at.value.rank < layout.ranks && at.value.column < layout.columns ? at.value : null;
   useEffect(() => {
-    if (width.value) drawHeat(box.current.querySelector("canvas"), verdict, layout, { words: say.count, chosen: place });
+    if (width.value) drawHeat(box.current.querySelector("canvas"), verdict, layout, { words: say.short, chosen: place });
   }, [verdict, width.value, look.value, place?.column, place?.rank]);
   /** @param {MouseEvent} event */
   const point = (event) => {
@@ -145,7 +145,7 @@ function Heat({ verdict }) {
       aria-description="Arrow keys read cell by cell" style=${{ height: `${height}px` }}>
       <canvas style=${{ width: `${width.value}px`, height: `${height}px` }}></canvas>
       ${place && html`<${CellTip} verdict=${verdict} place=${place} layout=${layout} />`}</div>
-    <figcaption><span class="scale" aria-hidden="true"></span>
+    <figcaption style=${{ paddingLeft: `${layout.left}px` }}><span class="scale" aria-hidden="true"></span>
       <span>≤ −50 %</span><span>as the ranks’ median of each step</span><span>≥ +50 %</span></figcaption></figure>`;
 }
 

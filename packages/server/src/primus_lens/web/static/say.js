@@ -32,9 +32,9 @@ export function exact(value) {
   return typeof value === "string" ? value : String(value);
 }
 
-/** @param {number} value */
-function exponent(value) {
-  return Number(value.toPrecision(3)).toExponential().replace("e+", "e");
+/** @param {number} value @param {number} [digits] */
+function exponent(value, digits = 3) {
+  return Number(value.toPrecision(digits)).toExponential().replace("e+", "e");
 }
 
 /** Labels of one axis, with just the digits that tell its ticks apart.
@@ -42,7 +42,10 @@ function exponent(value) {
 export function axisNumbers(ticks, gap) {
   const largest = Math.max(...ticks.map(Math.abs));
   if (gap === 0) return ticks.map(number);
-  if (largest >= 1e15 || (largest < 1e-3 && largest > 0)) return ticks.map(exponentOrZero);
+  if (largest >= 1e15 || (largest < 1e-3 && largest > 0)) {
+    const digits = Math.min(15, Math.max(3, Math.ceil(Math.log10(largest / gap)) + 1));
+    return ticks.map((tick) => (tick === 0 ? "0" : exponent(tick, digits)));
+  }
   const [scale, letter] = largest >= 1e4 ? scaleFor(largest) : [1, ""];
   const digits = digitsOf(gap / scale);
   return ticks.map((tick) => (tick === 0 ? "0" : (tick / scale).toFixed(digits) + letter));
@@ -55,11 +58,6 @@ function digitsOf(gap) {
     if (Math.abs(shifted - Math.round(shifted)) < 1e-6 * shifted) return digits;
   }
   return 12;
-}
-
-/** @param {number} value */
-function exponentOrZero(value) {
-  return value === 0 ? "0" : exponent(value);
 }
 
 /** @param {number} size @returns {[number, string]} */

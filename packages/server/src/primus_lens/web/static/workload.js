@@ -5,7 +5,7 @@ import { ask, remember } from "./api.js";
 import { Card, FullScreen } from "./card.js";
 import { curvesOf } from "./curves.js";
 import { early } from "./early.js";
-import { Frame, useShortcuts } from "./frame.js";
+import { Frame, SIGNS, useShortcuts } from "./frame.js";
 import { FrameworkPanel } from "./framework_panel.js";
 import { arranged, nameFilter } from "./grouping.js";
 import { Head, refreshAlerts } from "./head.js";
@@ -15,11 +15,13 @@ import { rankMetrics, Ranks, refreshRanks } from "./ranks.js";
 import { SettingsPanel } from "./settings_panel.js";
 import * as say from "./say.js";
 import { Legend, nextX, switchLog, Tools, zoom } from "./tools.js";
+import { refreshWatch, WatchPanel } from "./watch_panel.js";
 import { detailPath, keepPins, pinsOf, startsOf, stretchOf, uidOf, wishOf, xMode } from "./wishes.js";
 
 /** @typedef {import("./api.js").Detail} Detail */
 
-const TABS = [["", "Charts"], ["ranks", "Ranks"], ["runs", "Runs & config"], ["framework", "Framework"], ["intake", "Intake"]];
+const TABS = [["", "Charts"], ["ranks", "Ranks"], ["runs", "Runs & config"], ["framework", "Framework"],
+  ["watch", "Watch"], ["intake", "Intake"]];
 const FOLLOWED = 48; // metrics in the address of the live stream: servers cut request lines at 8 KiB
 const FOLLOW_MS = 800; // a reader who scrolls past a chart does not follow it
 const NOTE_MS = 1000; // nobody reads a step that changes faster
@@ -44,11 +46,12 @@ const live = keepLive(refresh, {
   path: () => `${detailPath(uid)}/live?${new URLSearchParams(followed.map((name) => ["metric", name]))}`,
   on: {
     points: (/** @type {{series: import("./curves.js").Delta[]}} */ { series }) => {
+      if (trouble.value) live.refreshNow(); // what is known may be of a workload deleted since
       if (chosen("tab") === "ranks") newsOfRanks();
       else curves.append(series);
       note(series);
     },
-    workload: () => void refreshDetail().catch(() => undefined),
+    workload: () => (trouble.value ? live.refreshNow() : void refreshDetail().catch(() => undefined)),
     reset: () => live.refreshNow(),
   },
 });
@@ -74,7 +77,12 @@ async function refreshDetail() {
   const known = first ?? await ask(detailPath(uid));
   if (!followed.length) followed = orderOf(known).slice(0, FOLLOWED); // before the stream opens, so that it need not open twice
   detail.value = known;
-  void refreshAlerts(uid);
+  void lookAtAlerts();
+}
+
+async function lookAtAlerts() {
+  await refreshAlerts(uid);
+  if (chosen("tab") === "watch") await refreshWatch(uid).catch(() => undefined); // the pulse says it when the server is away
 }
 
 /** The metrics as the page shows them. @param {Detail} known */
@@ -107,7 +115,7 @@ function note(series) {
     steps.clear();
     if (now.value - alertsAskedAt < ALERTS_MS) return;
     alertsAskedAt = now.value;
-    void refreshAlerts(uid);
+    void lookAtAlerts();
   }, NOTE_MS);
 }
 
@@ -156,7 +164,7 @@ function openTab(tab) {
 function Page() {
   useShortcuts({ x: nextX, l: switchLog, 0: () => zoom(null), "[": () => turnTab(-1), "]": () => turnTab(1) });
   const known = detail.value;
-  return html`<${Frame} live=${live} shortcuts=${[["x", "next x axis"], ["l", "linear or log"], ["0", "whole curves"], ["[ ]", "previous, next tab"],
+  return html`<${Frame} live=${live} signs=${SIGNS} shortcuts=${[["x", "next x axis"], ["l", "linear or log"], ["0", "whole curves"], ["[ ]", "previous, next tab"],
     ["drag", "zoom all charts"], ["double click", "whole curves"], ["← →", "in a chart: read point by point"], ["+ −", "in a chart: zoom"]]}>
     ${known ? html`<${Head} known=${known} /><${Tabs} known=${known} /><${Content} known=${known} />` : null}
     ${!known && trouble.value?.status === 404 && html`<div class="empty"><h2>There is no workload “${uid}”</h2>
@@ -189,6 +197,7 @@ function Content({ known }) {
     case "ranks": return html`<${Ranks} known=${known} names=${runName} />`;
     case "runs": return html`<${SettingsPanel} runs=${known.runs} />`;
     case "framework": return html`<${FrameworkPanel} uid=${uid} detection=${known.detection} refresh=${live.refreshNow} />`;
+    case "watch": return html`<${WatchPanel} uid=${uid} />`;
     case "intake": return html`<${IntakePanel} />`;
     default: return html`<${Tools} known=${known} />
       ${known.runs.length > 1 && html`<${Legend} runs=${known.runs} names=${runName} />`}<${Charts} known=${known} />`;
