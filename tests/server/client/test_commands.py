@@ -34,6 +34,15 @@ def test_runs_are_listed(lens_command, two_runs):
     assert "loss=" in line
 
 
+def test_what_is_not_known_is_left_out_of_the_table(lens_command, server, workload):
+    """A workload without a step has none shown; a number of many digits is shortened."""
+    server.post("/wandb/detection", {"workload_uid": workload})
+    assert "None" not in lens_command("runs", "--q", workload).stdout
+    big = [{"name": "big", "value": 10**300, "step": 0}]
+    server.post("/wandb/metrics", {"workload_uid": workload, "metrics": big})
+    assert "big=1e+300" in lens_command("runs", "--q", workload).stdout
+
+
 def test_no_run_is_told(lens_command):
     """Nothing found is said."""
     done = lens_command("runs", "--q", "no workload is called so")

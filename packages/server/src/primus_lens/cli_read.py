@@ -22,6 +22,7 @@ _PIPED_WIDTH = 240  # columns of a table that goes to a file or another program
 _WIDE = 140  # columns of a terminal that has room for all of a workload
 _ALWAYS = ("workload", "name", "state", "progress", "steps/s", "last step", "last heard")
 _NUMBERS = ("progress", "steps/s", "remaining", "runs", "last step")
+_LONG_INTEGER = 10**12  # from here on a table shows six digits
 _COME_BACK_S = 1.0  # after a cut
 _POINTS_A_COLUMN = 8  # asked of the server for one column of a plot
 
@@ -198,7 +199,7 @@ def _cells(workload: Mapping[str, Any]) -> dict[str, str]:
         "steps/s": "" if rate is None else f"{rate:.3g}",
         "remaining": "" if eta_s is None else _lasting(eta_s),
         "runs": str(workload["runs"]),
-        "last step": str(workload["last_step"]),
+        "last step": "" if workload["last_step"] is None else str(workload["last_step"]),
         "last heard": f"{_lasting(time.time() - workload['last_seen'] / 1000)} ago",
         "loss": plotting.sparkline(workload["sparkline"]),
         "last values": _plain("  ".join(f"{name}={_short(value)}" for name, value in values)),
@@ -266,7 +267,8 @@ def _plain(text: str) -> str:
 
 
 def _short(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    is_long = isinstance(value, int) and abs(value) >= _LONG_INTEGER
+    return f"{value:.6g}" if isinstance(value, float) or is_long else str(value)
 
 
 def _lasting(seconds: float) -> str:
