@@ -38,6 +38,25 @@ def test_rows_arrive_in_order_under_their_key(bench, receiver):
     assert steps(receiver) == list(range(7))
 
 
+@pytest.mark.parametrize("interval, looks_every", [("0.05", 0.05), ("10", 0.25)])
+def test_a_short_interval_is_kept(tmp_path, receiver, interval, looks_every):
+    """Rows are looked for as often as they are to be sent, at least four times a second."""
+    bench = Bench(tmp_path, receiver.url, PRIMUS_LENS_WANDB_FLUSH_INTERVAL=interval)
+    waited = []
+
+    class Wake(threading.Event):
+        """Notes how long was to be waited and ends the sender."""
+
+        def wait(self, timeout=None):
+            waited.append(timeout)
+            bench.sender._closing = True
+            return True
+
+    bench.sender._wake = Wake()
+    bench.sender._run()
+    assert waited == [looks_every]
+
+
 def test_many_points_share_a_request(bench, receiver):
     """Points that wait together travel together, at most 10,000 a request."""
     log(bench.stream(), 0, 6000)

@@ -1,8 +1,9 @@
 """Sixth room: a background thread that carries the spool to the server.
 
-It looks at the spool four times a second, sends what is fresh first and a backlog behind it, backs
-off when the server does not take it, and delivers what dead processes left behind. It knows the
-trainer only through the spool, so it could live in another process.
+It looks at the spool four times a second, or as often as is to be flushed, sends what is fresh
+first and a backlog behind it, backs off when the server does not take it, and delivers what dead
+processes left behind. It knows the trainer only through the spool, so it could live in another
+process.
 """
 
 import json
@@ -156,8 +157,9 @@ class Sender:
             time.sleep(_PAUSE_S)
 
     def _run(self) -> None:
+        every_s = min(TICK_S, self.settings.flush_s)
         while not self._closing:
-            self._wake.wait(TICK_S)
+            self._wake.wait(every_s)
             self._wake.clear()
             with _guard.guard("sender"):
                 self.tick()
