@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from primus_lens_wandb_exporter import _guard
+from primus_lens_wandb_exporter import _guard, _settings, _transport
 
 sys.path.insert(0, str(Path(__file__).parent))  # receiver, job and oracle, in importlib mode too
 
@@ -39,3 +39,18 @@ def job(tmp_path, receiver):
     from job import Job  # noqa: PLC0415 - found by the path above
 
     return Job(tmp_path, receiver.url)
+
+
+@pytest.fixture
+def transport():
+    """Makes transports to a URL, closed at the end of the test."""
+    made = []
+
+    def make(url, **variables):
+        settings = _settings.read({"PRIMUS_LENS_API_BASE_URL": url, **variables})
+        made.append(_transport.Transport(settings.base_url, settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

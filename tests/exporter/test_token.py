@@ -3,7 +3,7 @@
 import pytest
 from receiver import Receiver, refuse
 
-from primus_lens_wandb_exporter import _errors, _settings, _transport
+from primus_lens_wandb_exporter import _errors, _settings
 
 TOKEN = "lens_k3v9x0q2ab_" + "5ec2e7" * 10
 
@@ -15,21 +15,6 @@ def told(monkeypatch, capfd):
     monkeypatch.setattr(_errors, "_told", {})
     monkeypatch.setattr(_errors, "kept", [])
     return lambda: capfd.readouterr().err + repr(_errors.kept)
-
-
-@pytest.fixture
-def transport():
-    """Makes transports to a URL, closed at the end of the test."""
-    made = []
-
-    def make(url, **variables):
-        settings = _settings.read({"PRIMUS_LENS_API_BASE_URL": url, **variables})
-        made.append(_transport.Transport(settings.base_url, settings))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -12,23 +12,6 @@ import time
 import pytest
 from receiver import accept, refuse
 
-from primus_lens_wandb_exporter import _settings, _transport
-
-
-@pytest.fixture
-def transport():
-    """Makes transports to a URL, closed at the end of the test."""
-    made = []
-
-    def make(url, **variables):
-        settings = _settings.read({"PRIMUS_LENS_API_BASE_URL": url, **variables})
-        made.append(_transport.Transport(settings.base_url, settings))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
 
 @pytest.mark.parametrize(
     "status, kind",
