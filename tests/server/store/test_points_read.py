@@ -5,13 +5,25 @@ import itertools
 
 import chunk_reading as reading
 
+from primus_lens.query import curves
 from primus_lens.store import points_read
 from primus_lens.store.points_read import Part, Span
+
+NAMES = [f"m{n}" for n in range(20)]
+ODD = [1, 0.5, "NaN", "Infinity", "-Infinity", "-0.0", "text", True, None]
+ROWS = [
+    (
+        step,
+        1000.25 + step,
+        {name: ODD[(step + n) % 9] for n, name in enumerate(NAMES) if step % 7 != n},
+        {"m3": 2000.125 + step} if step % 4 == 0 else {},
+    )
+    for step in range(30)
+]
 
 
 def test_many_metrics_are_told_as_few_are(database_dsn):
     """Asked for together, which takes another way, metrics are what they are one by one."""
-    odd = [1, 0.5, "NaN", "Infinity", "-Infinity", "-0.0", "text", True, None]
 
     async def columns(connection, keys, **bounds):
         span, parts = Span("w", **bounds), [Part("wandb", 1, 0, 20), Part("wandb", 1, 25, 29)]
@@ -23,21 +35,11 @@ def test_many_metrics_are_told_as_few_are(database_dsn):
 
     async def scenario():
         async with reading.opened(database_dsn) as database:
-            names = [f"m{n}" for n in range(20)]
-            rows = [
-                (
-                    step,
-                    1000.25 + step,
-                    {name: odd[(step + n) % 9] for n, name in enumerate(names) if step % 7 != n},
-                    {"m3": 2000.125 + step} if step % 4 == 0 else {},
-                )
-                for step in range(30)
-            ]
-            await reading.store(database, reading.report("w", rows))
+            await reading.store(database, reading.report("w", ROWS))
             async with database.connection() as connection:
                 for bounds in ({}, {"start_ms": 1_010_000, "end_ms": 1_026_000}):
-                    together = await columns(connection, names, **bounds)
-                    one_by_one = [await columns(connection, [name], **bounds) for name in names]
+                    together = await columns(connection, NAMES, **bounds)
+                    one_by_one = [await columns(connection, [name], **bounds) for name in NAMES]
                     assert together == sorted(itertools.chain(*one_by_one))
                     assert len(together) > 20
 
@@ -61,5 +63,54 @@ def test_curves_are_in_order_of_steps_however_they_are_read(database_dsn):
                     told = (row["steps"], row["times"], row["values"])
                     steps = [0, 1, 2]
                     assert told == (steps, [1_000_000, 1_001_000, 1_002_000], [0.0, 0.25, 0.5])
+
+    asyncio.run(scenario())
+
+
+async def told(database, names, page=None, **bounds):
+    """The points of "w" in order of time."""
+    rows = curves.rows(database, Span("w", **bounds), names, page)
+    return [point async for some in rows for point in some]
+
+
+def test_points_asked_for_by_name_are_those_of_all(database_dsn):
+    """Few metrics, which are looked up, and many are told as among all; so within bounds of time.
+
+    A point with a time of its own is found by it, though its step is out of bounds.
+    """
+
+    async def scenario():
+        async with reading.opened(database_dsn) as database:
+            await reading.store(database, reading.report("w", ROWS))
+            for bounds in ({}, {"start_ms": 1_010_250, "end_ms": 2_012_125}, {"end_ms": 1_003_249}):
+                every = await told(database, None, **bounds)
+                assert every == [
+                    point
+                    for point in await told(database, None)
+                    if bounds.get("start_ms", 0) <= point.timestamp <= bounds.get("end_ms", 9e9)
+                ]
+                for names in (["m3"], ["m7", "none", "m3", "m7"], NAMES):
+                    of_names = [point for point in every if point.metric_name in names]
+                    assert await told(database, names, **bounds) == of_names
+                    assert of_names
+
+    asyncio.run(scenario())
+
+
+def test_page_goes_on_in_the_middle_of_a_step(database_dsn):
+    """A page that ends among more points of one moment than are read at once is followed whole."""
+
+    async def scenario():
+        async with reading.opened(database_dsn) as database:
+            row = (1, 1000.0, {f"m{n}": n for n in range(2_500)}, {})
+            await reading.store(database, reading.report("w", [row]))
+            every = await told(database, None)
+            assert len(every) == 2_500
+            for limit in (1_000, 1_200):
+                found, page = [], curves.Page(limit)
+                while page is not None:
+                    found += await told(database, None, page)
+                    page = curves.Page(limit, page.next) if page.next else None
+                assert found == every
 
     asyncio.run(scenario())

@@ -17,6 +17,7 @@ from primus_lens.query import cursors, drawing
 from primus_lens.query.drawing import Curve, View
 from primus_lens.store import chunk_read, inventory, points_read
 from primus_lens.store.database import Database
+from primus_lens.store.dropped_read import Told
 from primus_lens.store.points_read import Place, Span
 
 _LONGEST_FLOAT = 24  # characters of a float64's shortest decimal form
@@ -87,27 +88,34 @@ async def counts(database: Database, span: Span) -> dict[str, int]:
 
 async def rows(
     database: Database, span: Span, names: Sequence[str] | None, page: Page | None = None
-) -> AsyncIterator[PointRow]:
-    """The points of a span, in order of time over all metrics; a page of them if asked."""
+) -> AsyncIterator[Sequence[PointRow]]:
+    """The points of a span, some at once, in order of time over all metrics; a page if asked."""
     page = page or Page()
-    told = 0
+    left = page.limit
     async with database.connection() as connection:
         points = points_read.points(connection, span, names, after=page.after)
         async with contextlib.aclosing(points):
-            async for row in points:
-                if told == page.limit:
-                    return
-                told += 1
-                if told == page.limit:
+            async for found in points:
+                some = found[:left]
+                if left is not None:
+                    left -= len(some)
+                if left == 0:
+                    row = some[-1]
                     place = row["timestamp"], row["iteration"], row["serial"], row["key"]
                     page.next = base64.urlsafe_b64encode(msgspec.json.encode(place)).decode()
-                yield PointRow(
-                    naming.metric_name(row["key"]),
-                    msgspec.Raw(_told(row["value"])),
-                    row["timestamp"],
-                    row["iteration"],
-                    row["data_source"],
-                )
+                yield [_point(row) for row in some]
+                if left == 0:
+                    return
+
+
+def _point(row: Told) -> PointRow:
+    return PointRow(
+        naming.metric_name(row["key"]),
+        msgspec.Raw(_told(row["value"])),
+        row["timestamp"],
+        row["iteration"],
+        row["data_source"],
+    )
 
 
 def _told(stored: str) -> str:

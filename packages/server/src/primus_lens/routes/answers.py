@@ -11,7 +11,6 @@ from primus_lens.query.curves import Page, PointRow
 from primus_lens.store.points_read import Span
 
 REVALIDATE = {"Cache-Control": "no-cache"}
-_CHUNK_ROWS = 1_000  # of a streamed answer: about 120 kB
 
 
 def tag(*parts: str) -> str:
@@ -36,7 +35,7 @@ def tagged(request: Request, document: object, etag: str = "") -> Response:
 
 
 async def streamed(
-    span: Span, rows: AsyncIterator[PointRow], etag: str, page: Page | None = None
+    span: Span, rows: AsyncIterator[Sequence[PointRow]], etag: str, page: Page | None = None
 ) -> Response:
     """The specification's envelope around rows of any number, in bounded memory.
 
@@ -44,10 +43,9 @@ async def streamed(
 
     The first rows are read before the status is sent, so that a failing database is still a 503.
     """
-    chunks = _chunks(rows)
-    first = await anext(chunks, None)
+    first = await anext(rows, None)
     return StreamingResponse(
-        _enveloped(span, first, chunks, page or Page()),
+        _enveloped(span, first, rows, page or Page()),
         media_type="application/json",
         headers={"ETag": etag, **REVALIDATE},
     )
@@ -55,27 +53,16 @@ async def streamed(
 
 async def _enveloped(
     span: Span,
-    chunk: Sequence[PointRow] | None,
+    some: Sequence[PointRow] | None,
     more: AsyncIterator[Sequence[PointRow]],
     page: Page,
 ) -> AsyncIterator[bytes]:
     workload_uid, data_source = map(msgspec.json.encode, (span.workload_uid, span.data_source))
     yield b'{"workload_uid":%b,"data_source":%b,"data":[' % (workload_uid, data_source)
     count = 0
-    while chunk:
-        yield (b"," if count else b"") + msgspec.json.encode(chunk)[1:-1]
-        count += len(chunk)
-        chunk = await anext(more, None)
+    while some:
+        yield (b"," if count else b"") + msgspec.json.encode(some)[1:-1]
+        count += len(some)
+        some = await anext(more, None)
     following = b"" if page.limit is None else b',"next":%b' % msgspec.json.encode(page.next)
     yield b'],"total_count":%d%b}' % (count, following)
-
-
-async def _chunks(rows: AsyncIterator[PointRow]) -> AsyncIterator[Sequence[PointRow]]:
-    chunk: list[PointRow] = []
-    async for row in rows:
-        chunk.append(row)
-        if len(chunk) == _CHUNK_ROWS:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
