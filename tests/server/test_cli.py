@@ -1,10 +1,16 @@
 """The command `primus-lens`, as a process of its own."""
 
+import contextlib
 import socket
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+
+import pytest
+
+from primus_lens import cli
+from primus_lens.settings import ServerSettings
 
 PACKAGE = Path(__file__).parents[2] / "packages" / "server"
 
@@ -36,6 +42,22 @@ def test_port_in_use_is_told():
     assert done.returncode == 2
     assert done.stderr.startswith(f"primus-lens: cannot listen on 127.0.0.1:{port}: ")
     assert "Address already in use" in done.stderr
+
+
+def test_name_that_is_no_address_is_told():
+    """A host that means nothing here is told."""
+    done = command("serve", "--host", "no such host")
+    assert done.returncode == 2
+    assert done.stderr.startswith("primus-lens: cannot listen on no such host:8080: this machine")
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host, reached", [("::1", ["::1"]), ("::", ["::1", "127.0.0.1"])])
+def test_addresses_of_ipv6_are_served(host, reached):
+    """An IPv6 address is listened on; that of all addresses takes IPv4, too."""
+    with contextlib.closing(cli._listen(ServerSettings(host, 0))) as listening:
+        for address in reached:
+            socket.create_connection((address, listening.getsockname()[1])).close()
 
 
 def test_configuration_that_is_missing_is_told(tmp_path):

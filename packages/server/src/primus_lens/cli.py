@@ -103,11 +103,21 @@ def _with_options(
 
 
 def _listen(server: settings.ServerSettings) -> socket.socket:
+    is_v6 = ":" in server.host
     try:
-        listening = socket.create_server((server.host, server.port), backlog=2048, reuse_port=False)
+        listening = socket.create_server(
+            (server.host, server.port),
+            family=socket.AF_INET6 if is_v6 else socket.AF_INET,
+            backlog=2048,
+            reuse_port=False,
+            dualstack_ipv6=server.host == "::" and socket.has_dualstack_ipv6(),
+        )
     except OSError as error:
+        where = f"[{server.host}]" if is_v6 else server.host
+        number = error.errno or 0  # less than 0: the name could not be resolved
+        reason = os.strerror(number) if number > 0 else "this machine has no such address"
         raise errors.ConfigError(
-            f"cannot listen on {server.host}:{server.port}: {os.strerror(error.errno or 0)}; "
+            f"cannot listen on {where}:{server.port}: {reason}; "
             "choose another with --host and --port"
         ) from error
     # Connections inherit it: so much may come before one is asked whether there is room.
