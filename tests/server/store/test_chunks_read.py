@@ -8,7 +8,7 @@ import chunk_reading as reading
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from primus_lens.store import points_write
+from primus_lens.store import check, points_write
 from primus_lens.store.compaction import Compaction, RunSource
 
 NUMBERS = st.one_of(
@@ -225,6 +225,24 @@ def test_run_that_cannot_be_packed_leaves_the_others_alone(database_dsn, caplog)
 
     assert all(built for *_, built in asyncio.run(scenario()))
     assert "a run could not be compacted" in caplog.text
+
+
+def test_last_steps_there_can_be_are_packed(database_dsn):
+    """Up to step 2^63 - 1 a run is packed and read as any other, and holds up none."""
+
+    async def scenario():
+        async with reading.opened(database_dsn) as database:
+            for workload, first in (("v", 2**63 - 30), ("w", 0)):
+                rows = [(first + n, 1000.0 + n, {"a": n}, {}) for n in range(30)]
+                await reading.store(database, reading.report(workload, rows))
+            assert await Compaction(database, reading.TINY).sweep(now=reading.LATER)
+            for workload in ("v", "w"):
+                await reading.assert_agree(database, workload)
+            laid_out = "SELECT workload_uid FROM chunk_axis WHERE built = version"
+            packed = {uid for (uid,) in await database.fetch(laid_out)}
+            return packed, (await check.check(database)).problems
+
+    assert asyncio.run(scenario()) == ({"v", "w"}, [])
 
 
 def test_writer_that_was_there_before_the_range_is_not_missed(database_dsn):

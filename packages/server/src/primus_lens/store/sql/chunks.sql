@@ -1,8 +1,9 @@
 -- name: runs_to_compact
 -- Runs that may have enough settled steps outside of ranges, heard since $1, or that have changed
--- ranges untouched since $2. $3: how many steps at least.
+-- ranges untouched since $2. $3: how many steps at least; taken off the larger side, so that no step
+-- is too large for the sum.
 SELECT workload_uid, data_source, serial FROM run_last
-WHERE received_at >= to_timestamp($1) AND last_step - sealed_step >= $3::int
+WHERE received_at >= to_timestamp($1) AND last_step - $3::int >= sealed_step
 UNION
 SELECT workload_uid, data_source, serial FROM chunk_axis
 WHERE built <> version AND changed_at <= to_timestamp($2)
