@@ -4,9 +4,10 @@ import asyncio
 import itertools
 
 import chunk_reading as reading
+import pytest
 
 from primus_lens.query import curves
-from primus_lens.store import points_read
+from primus_lens.store import chunk_read, points_read
 from primus_lens.store.points_read import Part, Span
 
 NAMES = [f"m{n}" for n in range(20)]
@@ -114,3 +115,43 @@ def test_page_goes_on_in_the_middle_of_a_step(database_dsn):
                 assert found == every
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("points_at_once", [1, 25, 60])
+def test_what_is_not_packed_is_the_same_read_in_parts(database_dsn, monkeypatch, points_at_once):
+    """A run too long to be read at once is told as it is whole; so are several."""
+    monkeypatch.setattr(chunk_read, "_POINTS_AT_ONCE", points_at_once)
+
+    def row(step):
+        metrics = {"a": step, "step": step / 4}
+        if step % 5:
+            metrics["sparse"] = 1
+        return step * 3, 1000.0 + step, metrics, {"a": 2000.5} if step % 4 == 1 else {}
+
+    async def scenario():
+        async with reading.opened(database_dsn) as database:
+            for run, steps in (("one", 30), ("two", 3), ("three", 11)):
+                rows = [row(step) for step in range(steps)]
+                await reading.store(database, reading.report("w", rows, run_id=run))
+            await reading.assert_agree(database, "w")
+
+    asyncio.run(scenario())
+
+
+def test_parts_are_cut_to_so_many_steps(database_dsn):
+    """Lists hold at most so many stored steps, small parts together; what is empty is in none."""
+
+    async def scenario():
+        async with reading.opened(database_dsn) as database:
+            for run, steps in (("one", 7), ("two", 1), ("three", 1)):
+                rows = [(step * 10, 1.0 + step, {"a": 1}, {}) for step in range(steps)]
+                await reading.store(database, reading.report("w", rows, run_id=run))
+            parts = [Part("wandb", serial, 0, 2**63 - 1) for serial in (1, 2, 3, 4)]
+            async with database.connection() as connection:
+                return await points_read.split(connection, "w", parts, at_once=3)
+
+    assert asyncio.run(scenario()) == [
+        [Part("wandb", 1, 0, 20)],
+        [Part("wandb", 1, 21, 50)],
+        [Part("wandb", 1, 51, 60), Part("wandb", 2, 0, 0), Part("wandb", 3, 0, 0)],
+    ]

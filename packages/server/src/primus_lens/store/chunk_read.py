@@ -5,6 +5,7 @@ beyond the ranges, and ranges that were changed or are not built yet. Everything
 read in one snapshot, so no point is ever counted twice or missed. Comes before query/curves.
 """
 
+import asyncio
 import contextlib
 import functools
 from collections import Counter, defaultdict
@@ -20,6 +21,7 @@ from primus_lens.store import changes, chunks, dropped_read, points_read, statem
 from primus_lens.store.points_read import LAST_STEP, Part, Span
 
 _SQL = statements.load("chunks.sql")
+_POINTS_AT_ONCE = 200_000  # that are read as rows: 20 MB here until they are arrays
 
 RunKey = tuple[str, int]
 """(data_source, serial)"""
@@ -194,7 +196,7 @@ async def series(
         asked = span.workload_uid, list(layout.built)
         packed = await connection.fetch(_SQL["chunks"], span.workload_uid, keys, asked[1])
         axes = await connection.fetch(_SQL["axes"], *asked)
-        rows = await points_read.series(connection, span, keys, layout.parts)
+        rows = await _rows(connection, span, keys, layout.parts)
         seen = await changes.seen_now(connection, span.workload_uid)
         old: Sequence[asyncpg.Record] = ()
         if replaced:
@@ -228,6 +230,31 @@ async def available(
     for row in (*in_chunks, *in_rows):
         count[naming.metric_name(row["key"])][row["data_source"]] += row["count"]
     return [(name, sorted(of), of.total()) for name, of in sorted(count.items())]
+
+
+async def _rows(
+    connection: asyncpg.Connection, span: Span, keys: Sequence[str], parts: Sequence[Part]
+) -> list[dropped_read.Told]:
+    """What no chunk holds; in parts that bound the memory, for a long run may not be packed yet."""
+    at_once = max(1, _POINTS_AT_ONCE // max(1, len(keys)))
+    lists = await points_read.split(connection, span.workload_uid, parts, at_once=at_once)
+    found: list[dropped_read.Told] = []
+    for some in lists:
+        rows = await points_read.series(connection, span, keys, some)
+        found += rows if len(lists) == 1 else await asyncio.to_thread(_as_arrays, rows)
+    return found
+
+
+def _as_arrays(rows: Sequence[dropped_read.Told]) -> list[dropped_read.Told]:
+    """The same in a tenth of the memory; series of the same steps and times share them."""
+    shared: dict[bytes, NDArray[np.int64]] = {}
+    packed: list[dropped_read.Told] = []
+    for row in rows:
+        columns = {name: np.array(row[name], dtype=np.int64) for name in ("steps", "times")}
+        same = {name: shared.setdefault(each.tobytes(), each) for name, each in columns.items()}
+        values = np.array(row["values"], dtype=np.float64)
+        packed.append({**dict(row), **same, "values": values})
+    return packed
 
 
 @contextlib.asynccontextmanager
@@ -269,9 +296,9 @@ def _of_chunk(row: asyncpg.Record, part: Part, places: _Places) -> _Piece:
 
 
 def _of_rows(row: dropped_read.Told, places: _Places) -> _Piece:
-    steps = np.array(row["steps"], dtype=np.int64)
-    mark = places.of_rows(steps, np.array(row["times"], dtype=np.int64))
-    return _Piece(row["first_step"], mark, np.array(row["values"], dtype=np.float64))
+    steps = np.asarray(row["steps"], dtype=np.int64)
+    mark = places.of_rows(steps, np.asarray(row["times"], dtype=np.int64))
+    return _Piece(row["first_step"], mark, np.asarray(row["values"], dtype=np.float64))
 
 
 def _within(steps: NDArray[np.int64], times: NDArray[np.int64], span: Span) -> _Place:

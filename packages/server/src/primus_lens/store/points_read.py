@@ -197,6 +197,27 @@ async def _gathered(rows: AsyncIterator[Told]) -> AsyncIterator[Sequence[Told]]:
         yield gathered
 
 
+async def split(
+    connection: asyncpg.Connection, workload_uid: str, parts: Sequence[Part], *, at_once: int
+) -> list[list[Part]]:
+    """Parts as lists of about at_once stored steps, what is larger cut; nothing of empty ones."""
+    rows = await connection.fetch(_SQL["split"], workload_uid, *_columns(parts), at_once)
+    lists: list[list[Part]] = []
+    room, place, first, done = 0, -1, 0, 0
+    for row in rows:
+        part = parts[row["place"]]
+        if row["place"] != place:
+            place, first, done = row["place"], part.first_step, 0
+        steps = row["nth"] - done
+        if steps > room:
+            lists.append([])
+            room = at_once
+        lists[-1].append(Part(part.data_source, part.serial, first, row["last_step"]))
+        room -= steps
+        first, done = row["last_step"] + 1, row["nth"]
+    return lists
+
+
 async def series(
     connection: asyncpg.Connection, span: Span, keys: Sequence[str], parts: Sequence[Part]
 ) -> list[Told]:

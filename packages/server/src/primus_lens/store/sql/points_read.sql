@@ -107,6 +107,24 @@ WHERE workload_uid = $1 AND ($2 = '' OR data_source = $2)
   AND ($4::bigint IS NULL OR round(extract(epoch FROM created_at) * 1000) <= $4)
 ORDER BY timestamp, iteration, serial;
 
+-- name: split
+-- After how many steps of some parts, and which, they may be cut: every $6 steps, and at the last. $2 to
+-- $5: the parts.
+SELECT part.place::int - 1 AS place, stored.iteration AS last_step, stored.nth::int
+FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[])
+     WITH ORDINALITY AS part (data_source, serial, first_step, last_step, place)
+CROSS JOIN LATERAL (
+    SELECT iteration, row_number() OVER (ORDER BY iteration) AS nth,
+           lead(iteration) OVER (ORDER BY iteration) IS NULL AS is_last
+    FROM training_performance AS stored
+    WHERE stored.workload_uid = $1 AND stored.data_source = part.data_source
+      AND stored.serial = part.serial
+      AND stored.iteration BETWEEN part.first_step AND part.last_step
+    OFFSET 0
+) AS stored
+WHERE stored.nth % $6::int = 0 OR stored.is_last
+ORDER BY part.place, stored.nth;
+
 -- name: series
 -- Chosen metrics of some parts of a workload as columns, one row a series and part, steps as they come.
 -- $2 to $5: the parts. $6: stored names. $7, $8: bounds in milliseconds, inclusive, each may be NULL.
@@ -114,23 +132,28 @@ ORDER BY timestamp, iteration, serial;
 SELECT part.data_source, part.serial, part.first_step, metric.key,
        array_agg(stored.iteration) AS steps,
        array_agg(at.milliseconds) AS times,
-       array_agg((stored.performance ->> metric.key)::float8) AS values
+       array_agg((metric.value #>> '{}')::float8) AS values
 FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[])
      AS part (data_source, serial, first_step, last_step)
 CROSS JOIN LATERAL (
-    SELECT iteration, performance, point_times, created_at FROM training_performance AS stored
+    SELECT iteration, performance, point_times,
+           round(extract(epoch FROM created_at) * 1000)::bigint AS milliseconds
+    FROM training_performance AS stored
     WHERE stored.workload_uid = $1 AND stored.data_source = part.data_source
       AND stored.serial = part.serial
       AND stored.iteration BETWEEN part.first_step AND part.last_step
     OFFSET 0
 ) AS stored
-CROSS JOIN LATERAL unnest($6::text[]) AS metric (key)
+CROSS JOIN LATERAL unnest($6::text[]) AS named (key)
 CROSS JOIN LATERAL (
-    SELECT round(coalesce((stored.point_times ->> metric.key)::numeric,
-                 extract(epoch FROM stored.created_at)) * 1000)::bigint AS milliseconds
+    SELECT named.key, stored.performance -> named.key AS value OFFSET 0
+) AS metric
+CROSS JOIN LATERAL (
+    SELECT coalesce(round((stored.point_times ->> metric.key)::numeric * 1000)::bigint,
+                    stored.milliseconds) AS milliseconds
 ) AS at
-WHERE (jsonb_typeof(stored.performance -> metric.key) = 'number'
-       OR stored.performance -> metric.key IN ('"NaN"', '"Infinity"', '"-Infinity"', '"-0.0"'))
+WHERE (jsonb_typeof(metric.value) = 'number'
+       OR metric.value IN ('"NaN"', '"Infinity"', '"-Infinity"', '"-0.0"'))
   AND ($7::bigint IS NULL OR at.milliseconds >= $7)
   AND ($8::bigint IS NULL OR at.milliseconds <= $8)
 GROUP BY part.data_source, part.serial, part.first_step, metric.key;
