@@ -1,5 +1,6 @@
 """One POST, one verdict: what is sent with it and what each answer means."""
 
+import base64
 import gzip
 import http.server
 import json
@@ -8,6 +9,7 @@ import ssl
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from receiver import accept, refuse
@@ -92,6 +94,33 @@ def test_the_proxy_of_the_environment_is_used_only_when_asked(transport, receive
     assert receiver.requests == []
     assert transport(elsewhere, PRIMUS_LENS_USE_PROXY="true").post("/x", b"{}").kind == "accepted"
     assert receiver.requests[0].path == "http://lens.invalid/api/v1/x"
+
+
+SAID_TO_PROXY = "Basic " + base64.b64encode(b"me:p@ss").decode()
+
+
+def test_a_proxy_is_told_who_asks(transport, receiver, monkeypatch):
+    """User and password in the proxy's address are shown to the proxy."""
+    monkeypatch.setenv("http_proxy", f"http://me:p%40ss@127.0.0.1:{receiver.port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    found = transport("http://lens.invalid/api/v1", PRIMUS_LENS_USE_PROXY="true").post("/x", b"{}")
+    assert found.kind == "accepted"
+    assert receiver.requests[0].headers["proxy-authorization"] == SAID_TO_PROXY
+
+
+def test_a_tunnel_is_asked_for_by_name(transport, monkeypatch):
+    """On the way to an https server the proxy alone sees user and password."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy, ThreadPoolExecutor(1) as pool:
+        monkeypatch.setenv("https_proxy", f"http://me:p%40ss@127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        sender = transport("https://lens.invalid/api/v1", PRIMUS_LENS_USE_PROXY="true")
+        posted = pool.submit(sender.post, "/x", b"{}")
+        connection, _ = proxy.accept()
+        with connection, connection.makefile("rb") as asked:
+            lines = [line.decode().strip() for line in iter(asked.readline, b"\r\n")]
+        assert posted.result().kind == "retry"
+    assert lines[0].startswith("CONNECT lens.invalid:443")
+    assert f"Proxy-Authorization: {SAID_TO_PROXY}" in lines
 
 
 def test_no_proxy_is_respected(transport, receiver, monkeypatch):

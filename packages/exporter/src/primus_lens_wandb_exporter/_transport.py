@@ -1,5 +1,6 @@
 """Seventh room: one POST, one verdict. Never raises to say what became of it."""
 
+import base64
 import http.client
 import json
 import ssl
@@ -83,7 +84,9 @@ class Transport:
         token = self._token()
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        connection.request("POST", self._target(path), body, headers)
+        proxy = self._proxy() if self._url.scheme == "http" else None
+        to, shown = (self.base_url, _credentials(proxy)) if proxy else (self._url.path, {})
+        connection.request("POST", to + path, body, {**headers, **shown})
         answer = connection.getresponse()
         text = answer.read(_ANSWER_LIMIT)
         if not answer.isclosed() or answer.will_close:
@@ -113,7 +116,7 @@ class Transport:
                 first.hostname or "", first.port, **options
             )
             if proxy:
-                connection.set_tunnel(url.hostname or "", url.port or 443)
+                connection.set_tunnel(url.hostname or "", url.port or 443, _credentials(proxy))
             return connection
         return http.client.HTTPConnection(first.hostname or "", first.port, **options)
 
@@ -122,11 +125,6 @@ class Transport:
             return None
         found = urllib.request.getproxies().get(self._url.scheme)
         return urllib.parse.urlsplit(found) if found else None
-
-    def _target(self, path: str) -> str:
-        if self._url.scheme == "http" and self._proxy():
-            return self.base_url + path
-        return self._url.path + path
 
     def _token(self) -> str:
         token = self._settings.token
@@ -143,6 +141,15 @@ class Transport:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _credentials(proxy: urllib.parse.SplitResult) -> dict[str, str]:
+    """Return the header for a proxy that asks who we are; none when its address names nobody."""
+    if proxy.username is None:
+        return {}
+    named = f"{proxy.username}:{proxy.password or ''}"
+    coded = base64.b64encode(urllib.parse.unquote_to_bytes(named)).decode()
+    return {"Proxy-Authorization": f"Basic {coded}"}
 
 
 def _verdict(status: int, retry_after: str, text: bytes) -> Verdict:
