@@ -116,6 +116,36 @@ def test_refusal_names_place_value_and_what_is_allowed(field, value, allowed):
     assert error.message.startswith(f"metrics[1].{field} is ")
 
 
+@pytest.mark.parametrize(
+    "kind, body, field, got",
+    [
+        (
+            DetectionRequest,
+            {"evidence": {"environment": {"A": "a", "B": 5}}},
+            "evidence.environment.B",
+            5,
+        ),
+        (
+            DetectionRequest,
+            {"evidence": {"base_frameworks": {"jax": {}, "x": {"detected": "yes"}}}},
+            "evidence.base_frameworks.x.detected",
+            "yes",
+        ),
+        (
+            wire.LogsReport,
+            {"logs": [{"step": 1, "data": {}}, {"step": 1, "data": {"a": 1, "": 2}}]},
+            "a name in logs[1].data",
+            "",
+        ),
+        (wire.MetricsReport, {"metrics": [], "run": 5}, "run", 5),
+    ],
+)
+def test_refusal_names_the_key_that_is_wrong(kind, body, field, got):
+    """Inside of objects with any keys the wrong one is found, and its value told."""
+    [problem] = refusal(kind, json.dumps({"workload_uid": "w", **body}).encode()).detail
+    assert (problem.field, problem.got) == (field, got)
+
+
 def test_long_value_is_shown_shortened():
     """A refusal never repeats more than 80 characters of what was sent."""
     error = refusal(wire.MetricsReport, metrics({**POINT, "step": "9" * 10_000}))
@@ -142,6 +172,12 @@ def test_what_is_not_json_is_malformed(body):
     """A body that is not JSON is told apart from JSON with a wrong field."""
     with pytest.raises(errors.MalformedBody, match="body is"):
         wire.decode(wire.MetricsReport, body)
+
+
+def test_bare_nan_is_told_how_to_be_written():
+    """What Python's json writes for NaN by default is no JSON; the sentence says what is."""
+    with pytest.raises(errors.MalformedBody, match='one of the strings "NaN"'):
+        wire.decode(wire.MetricsReport, metrics({**POINT, "value": float("-inf")}))
 
 
 @pytest.mark.parametrize("body", [b"[]", b"3", b'"text"', b"null"])

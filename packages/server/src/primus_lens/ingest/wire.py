@@ -145,6 +145,17 @@ class BatchReport(msgspec.Struct):
     logs: LogsReport | None = None
 
 
+_IN_JSON: dict[str, type] = {
+    "int": int,
+    "str": str,
+    "float": float,
+    "bool": bool,
+    "null": type(None),
+    "object": dict,
+    "array": list,
+}
+"""Msgspec's words for what it got"""
+
 T = TypeVar("T")
 Message = TypeVar("Message", MetricsReport, LogsReport, UserDetection, detections.DetectionRequest)
 
@@ -154,6 +165,9 @@ _DECODERS: dict[type, msgspec.json.Decoder[Any]] = {
 }
 _PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANYTHING = msgspec.json.Decoder()
+
+_BARE_WORD = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")  # as Python writes them
+_NOT_JSON = '; write what is no number as one of the strings "NaN", "Infinity", "-Infinity"'
 
 _PER_FIELD = {
     "name": f"a string of 1 to {LONGEST_NAME} characters",
@@ -210,7 +224,8 @@ def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes | msgspec.Raw) -> A
     try:
         return _checked(decoder, body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise errors.MalformedBody(f"the body is not valid JSON: {error}") from error
+        hint = _NOT_JSON if _BARE_WORD.search(bytes(body)) else ""
+        raise errors.MalformedBody(f"the body is not valid JSON: {error}{hint}") from error
     except RecursionError as error:
         raise errors.MalformedBody("the body is not valid JSON: it is nested too deep") from error
 
@@ -249,15 +264,23 @@ def records_of_part(records: RecordRange, part: str) -> RecordRange:
 
 def _explained(refusal: str, body: bytes | msgspec.Raw) -> errors.InvalidField:
     """Msgspec's refusal as a sentence with the value that was got."""
-    reason, _, path = refusal.partition(" - at `$")
-    field = path.rstrip("`").lstrip(".")
+    reason, _, path = refusal.partition(" - at `")
+    of_a_key = path.startswith("key` in `")
+    field = path.removeprefix("key` in `").removeprefix("$").rstrip("`").lstrip(".")
     absent = re.search(r"missing required field `(\w+)`", reason)
     if absent:
         name = absent.group(1)
         return errors.InvalidField.missing(f"{field}.{name}".lstrip("."), _allowed(name, reason))
     if reason.endswith("out of range"):  # then no second reading could say which number
         raise errors.InvalidField.of(field or "the body", "…", f"a number up to {LARGEST_NUMBER}")
-    got = _value_at(msgspec.json.decode(body, strict=False), field)
+    expected = re.search(r"got `(\w+)`", reason)
+    wanted = _IN_JSON.get(expected.group(1)) if expected else None
+    steps = re.findall(r"[^.\[\]]+|\[[^\]]*\]", field)
+    field, got = _found(msgspec.json.decode(body, strict=False), steps, wanted) or (field, None)
+    field = field.lstrip(".")
+    if of_a_key and isinstance(got, dict):
+        wrong = next((key for key in got if not 1 <= len(key) <= LONGEST_NAME), "")
+        return errors.InvalidField.of(f"a name in {field}", wrong, _PER_FIELD["name"])
     if not field:
         return errors.InvalidField.of("the body", got, "an object")
     return errors.InvalidField.of(field, got, _allowed(re.split(r"[.\[]", field)[-1], reason))
@@ -275,14 +298,27 @@ def _allowed(name: str, reason: str) -> str:
     return f"{words} of length {length.group(1)}" if length else words
 
 
-def _value_at(node: Any, field: str) -> Any:  # noqa: ANN401 - a JSON tree
-    """The value at a path such as `metrics[3].step`; None where the path leaves the tree."""
-    for key, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", field):
-        try:
-            node = node[int(index)] if index else node[key]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return node
+def _found(node: Any, steps: list[str], kind: type | None) -> tuple[str, Any] | None:  # noqa: ANN401
+    """The place and value at steps such as ["metrics", "[3]", "step"]; None where they lead out.
+
+    The step "[...]" is a key that msgspec does not name: the first that leads to a value of that
+    kind, if one is given.
+    """
+    if not steps:
+        return ("", node) if kind is None or type(node) is kind else None
+    step, *rest = steps
+    inside: list[tuple[str, Any]] = []
+    if step == "[...]" and isinstance(node, dict):
+        inside = [(f".{key}", value) for key, value in node.items()]
+    elif step.startswith("[") and isinstance(node, list) and step[1:-1].isdigit():
+        inside = [(step, value) for value in node[int(step[1:-1]) :][:1]]
+    elif isinstance(node, dict) and step in node:
+        inside = [(f".{step}", node[step])]
+    for name, value in inside:
+        found = _found(value, rest, kind)
+        if found is not None:
+            return f"{name}{found[0]}", found[1]
+    return None
 
 
 def _refuse_unstorable(tree: Any) -> None:  # noqa: ANN401 - a JSON tree
