@@ -10,6 +10,7 @@ import pytest
 from primus_lens.ingest.intake import MEMORY_OF_TEXT, Intake
 from primus_lens.model import errors
 from primus_lens.model.points import Receipt, RecordRange, Report, Row, RunId, Sender
+from primus_lens.store import points_write
 from primus_lens.store.database import Database, DataRefused
 
 
@@ -73,6 +74,32 @@ def test_report_that_postgresql_refuses_fails_alone(database_dsn):
     assert isinstance(outcomes.pop(11), DataRefused)
     assert outcomes == [Receipt(workloads=1)] * 20
     assert [row[2] for row in stored] == list(range(20))
+
+
+def test_report_that_meets_a_bug_of_ours_fails_alone(database_dsn, monkeypatch, caplog):
+    """An error that nobody foresaw is answered to the one report that causes it."""
+    merge_steps = points_write.merge_steps
+
+    async def fragile(connection, placed):
+        if any(each.workload_uid == "poison" for each in placed):
+            raise KeyError("a bug")
+        await merge_steps(connection, placed)
+
+    monkeypatch.setattr(points_write, "merge_steps", fragile)
+
+    async def scenario():
+        async with running(database_dsn) as intake:
+            workloads = ["poison" if i == 5 else f"w{i}" for i in range(9)]
+            sent = [intake.store(report(workload)) for workload in workloads]
+            outcomes = await asyncio.gather(*sent, return_exceptions=True)
+        return outcomes, await rows(database_dsn)
+
+    outcomes, stored = asyncio.run(scenario())
+    [defect] = [each for each in outcomes if not isinstance(each, Receipt)]
+    assert isinstance(defect, errors.Defect)
+    assert outcomes.index(defect) == 5
+    assert len(stored) == 8
+    assert "a bug" in caplog.text
 
 
 def test_values_of_one_group_keep_their_order(database_dsn):

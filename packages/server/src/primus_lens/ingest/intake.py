@@ -2,7 +2,7 @@
 
 Comes after admission, before transaction. Whatever is waiting when a commit ends goes into the next
 one, so the busier the server, the larger its transactions; a timer that lingered for more made it
-slower. A report that PostgreSQL refuses fails alone: its group is split until only it is left.
+slower. A report that cannot be stored fails alone: its group is split until only it is left.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import msgspec
 from primus_lens.ingest.transaction import GroupTransaction, Outcome
 from primus_lens.model import errors
 from primus_lens.model.points import Receipt, Report
-from primus_lens.store.database import Database, DataRefused
+from primus_lens.store.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -132,23 +132,23 @@ class Intake:
         return group
 
     async def _stored(self, group: Sequence[Report]) -> list[Outcome]:
-        """Store a group in one transaction; split it where PostgreSQL refuses something in it."""
+        """Store a group in one transaction; split it where something in it cannot be stored."""
         try:
             async with self._database.connection() as connection, connection.transaction():
                 transaction = GroupTransaction(
                     connection, group, reject_unknown_pods=self._reject_unknown_pods
                 )
                 return await transaction.run()
-        except DataRefused as refusal:
-            if len(group) == 1:
-                return [refusal]
-            middle = len(group) // 2
-            return [*await self._stored(group[:middle]), *await self._stored(group[middle:])]
-        except errors.LensError as error:
+        except errors.TryLater as error:
             return [error] * len(group)
         except Exception as error:
-            log.exception("a group could not be stored")
-            return [errors.Defect(f"{type(error).__name__} while storing")] * len(group)
+            if len(group) > 1:  # one of them is at fault, perhaps by a bug of ours
+                middle = len(group) // 2
+                return [*await self._stored(group[:middle]), *await self._stored(group[middle:])]
+            if isinstance(error, errors.LensError):
+                return [error]
+            log.exception("a report could not be stored")
+            return [errors.Defect(f"{type(error).__name__} while storing")]
 
 
 def _answer(group: Sequence[Waiting], outcomes: Sequence[Outcome]) -> None:
