@@ -34,6 +34,8 @@ GROUP_STEPS = 100  # 5,000 points a transaction
 TAIL_STEPS = 64  # that came since: with the 16 unsettled ones, the middle of what there may be
 REPEATS = 7
 PARTS = ("ingest", "reads", "growth")
+NAME = "train/metric_{}"
+NAMES = {7: "loss_{:02}", 14: NAME, 20: "train/metric_name_{:02}"}  # by their length
 CHUNKS = ("metrics_storage", "chunk_axis", "series")
 
 LINE = "{:<52} {:>10} {:>10}  {}"
@@ -52,10 +54,10 @@ def values(random: np.random.Generator, steps: int, place: int) -> list[float]:
     return kinds[place % len(kinds)]().astype(np.float64).tolist()
 
 
-def run_of(workload: str, steps: int, metrics: int) -> list[PlacedRow]:
+def run_of(workload: str, steps: int, metrics: int, name: str = NAME) -> list[PlacedRow]:
     """A run of so many steps, 4 a second."""
     random = np.random.default_rng(steps)
-    names = [f"train/metric_{n}" for n in range(metrics)]
+    names = [name.format(n) for n in range(metrics)]
     columns = zip(*(values(random, steps, n) for n in range(metrics)), strict=True)
     return [
         PlacedRow(
@@ -154,6 +156,12 @@ async def ingest(database: Database, table: Table, *, rounds: int, steps: int) -
     table.line("ingest, store to raw COPY, 5,000 points at 50 metrics", ratio, 0.5, at_least=True)
     grown = await size_bytes(database, "training_performance") - before
     table.line("bytes a point, rows at 50 metrics", grown / (rounds * steps * METRICS), 40)
+    for length, name in NAMES.items():
+        before = await size_bytes(database, "training_performance")
+        rows = run_of(f"names-{length}", steps, METRICS, name)
+        await merged(database, rows, group_steps=GROUP_STEPS)
+        grown = await size_bytes(database, "training_performance") - before
+        table.line(f"  with names of {length} characters", grown / (steps * METRICS), None)
 
 
 async def stored(database: Database, rows: list[PlacedRow], *, group_steps: int) -> None:

@@ -180,12 +180,21 @@ WHERE workload_uid = $1 AND key = ANY($2::text[]) AND axis_id = ANY($3::bigint[]
 
 -- name: counts
 -- How many points of each series stand in built ranges, by source. $2: a source or ''.
-SELECT series.key, axis.data_source, sum(chunk.n)::bigint AS count
-FROM metrics_storage AS chunk
-JOIN chunk_axis AS axis USING (workload_uid, axis_id)
-JOIN series USING (workload_uid, series_id)
-WHERE workload_uid = $1 AND ($2 = '' OR axis.data_source = $2) AND axis.built = axis.version
-GROUP BY series.key, axis.data_source;
+-- OFFSET 0, since the planner takes one range for built and would look for the chunks of each.
+SELECT series.key, counted.data_source, counted.count
+FROM (
+    SELECT chunk.series_id, axis.data_source, sum(chunk.n)::bigint AS count
+    FROM (
+        SELECT axis_id, series_id, n FROM metrics_storage WHERE workload_uid = $1 OFFSET 0
+    ) AS chunk
+    JOIN (
+        SELECT axis_id, data_source FROM chunk_axis
+        WHERE workload_uid = $1 AND ($2 = '' OR data_source = $2) AND built = version OFFSET 0
+    ) AS axis USING (axis_id)
+    GROUP BY chunk.series_id, axis.data_source
+) AS counted
+JOIN series USING (series_id)
+WHERE series.workload_uid = $1;
 
 -- name: steps_in_chunks
 -- How many steps stand in built ranges, by source.
