@@ -25,16 +25,45 @@ def test_news_are_laid_at_the_end_without_asking_again(page, report, workload):
 
 
 def test_a_live_point_lands_in_a_zoomed_stretch_only_if_it_lies_there(page, report, workload):
-    """While zoomed, news beyond the stretch raise the total and are not drawn into it."""
+    """While zoomed, news beyond the stretch are neither drawn nor counted."""
     report(workload, {"loss": [float(step) for step in range(20)]})
     _opened(page, f"/workloads/{workload}?from=5&to=25")
     report(workload, {"loss": [77.0]}, first=20)
     expect(_card(page).locator(".latest")).to_have_text("77")
     report(workload, {"loss": [88.0]}, first=90)
     expect(page.locator(".marks-of-head")).to_contain_text("step 90")
+    expect(_card(page).locator("footer")).to_have_text("16 points · zoomed")
     expect(_card(page).locator(".plot")).to_have_attribute(
         "aria-label", re.compile(r"highest 77\b")
     )
+
+
+def test_news_that_overtake_an_answer_are_not_lost(page, report, workload):
+    """A point told while an older answer is still on its way is drawn after it all the same."""
+    report(workload, {"loss": [3.0, 2.0]})
+    _opened(page, f"/workloads/{workload}")
+    held = []
+
+    def hold(route):
+        known = {name: text for name, text in route.request.headers.items() if "match" not in name}
+        held.append((route, route.fetch(headers=known)))
+
+    page.route("**/metrics/data?**", hold)
+    with page.expect_request("**/metrics/data?**"):
+        page.evaluate("dispatchEvent(new Event('online'))")
+    while not held:
+        page.wait_for_timeout(20)
+    report(workload, {"loss": [0.25]}, first=2)
+    expect(_card(page).locator(".latest")).to_have_text("0.25")
+    [(route, answer)] = held
+    body = answer.json()
+    assert body["series"][0]["value"] == [3.0, 2.0]
+    with page.expect_response("**/metrics/data?**"):
+        route.fulfill(json=body, headers={"ETag": '"older"'})
+    page.mouse.move(0, 0)
+    expect(_card(page).locator("footer")).to_have_text("3 points")
+    expect(_card(page).locator(".latest")).to_have_text("0.25")
+    assert len(held) == 1
 
 
 def test_a_page_opened_before_the_first_number_fills_by_itself(page, server, report, workload):

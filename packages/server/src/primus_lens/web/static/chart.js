@@ -4,7 +4,7 @@
 // places in x and none needs to be joined with the others.
 import { uPlot } from "./vendor/uplot.js";
 import { airy, xAxis, yAxis } from "./axes.js";
-import { placeMarks } from "./marks.js";
+import { clearMarks, placeMarks } from "./marks.js";
 import { hideTip, readings, showTip } from "./readout.js";
 import { placeOf } from "./shapes.js";
 import { extremes, strokeLines } from "./strokes.js";
@@ -116,7 +116,8 @@ function options(host, shown, how) {
         const { lines } = shown.picture;
         const sketchy = shown.moving && lines.length > MANY_LINES;
         strokeLines(u.ctx, lines, { x, y, log: how.log, box: u.bbox, ratio: uPlot.pxRatio, smoothing: how.smoothing(), sketchy, paint });
-        placeMarks(u, shown.picture);
+        if (sketchy) clearMarks(u);
+        else placeMarks(u, shown.picture);
       }],
     },
   };

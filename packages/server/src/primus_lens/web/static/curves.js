@@ -31,9 +31,23 @@ export function curvesOf(uid, wanted, onWatch) {
   const anew = new Set();
   let gathering = 0;
   let again = 0;
-  const coming = early.curves.then((first) => {
+  /** News that overtook an answer on its way: the answer may not have them. @type {Map<string, Delta[]>} */
+  const overtaking = new Map();
+  let asking = 0;
+  const coming = whileAsking(early.curves.then((first) => {
     if (first) take(first.metrics, remember(first.answer), wanted(), first.answer.path);
-  });
+  }));
+
+  /** @template T @param {Promise<T>} answered @returns {Promise<T>} */
+  async function whileAsking(answered) {
+    asking += 1;
+    try {
+      return await answered;
+    } finally {
+      asking -= 1;
+      if (!asking) overtaking.clear();
+    }
+  }
 
   /** @param {string} metric @returns {{value: Curve | null}} */
   function curve(metric) {
@@ -46,9 +60,9 @@ export function curvesOf(uid, wanted, onWatch) {
   async function load(metrics) {
     await coming;
     const wish = wanted();
-    await Promise.all(batches(metrics).map(async (batch) => {
+    await Promise.all(batches(metrics).map((batch) => {
       const path = curvesPath(uid, batch, wish);
-      take(batch, await ask(path), wish, path);
+      return whileAsking(ask(path).then((body) => take(batch, body, wish, path)));
     }));
   }
 
@@ -61,7 +75,9 @@ export function curvesOf(uid, wanted, onWatch) {
       const series = body.series.filter((/** @type {Series} */ one) => one.metric === metric)
         .map((/** @type {Series} */ one) => grained(one, wish.x, wish.points));
       const known = before && before.x === wish.x ? before.whole : null;
-      loaded.set(metric, { key: wish.key, body, x: wish.x, whole: wish.stretch ? known : series, fine: wish.stretch ? series : null, wish });
+      const now = { key: wish.key, body, x: wish.x, whole: wish.stretch ? known : series, fine: wish.stretch ? series : null, wish };
+      loaded.set(metric, now);
+      for (const delta of overtaking.get(metric) ?? []) extended(now, beyond(delta, series));
       show(metric);
     }
   }
@@ -95,10 +111,11 @@ export function curvesOf(uid, wanted, onWatch) {
   function append(deltas) {
     const touched = new Set(deltas.map(({ metric }) => metric));
     for (const metric of touched) {
+      const news = deltas.filter((one) => one.metric === metric && one.step.length);
+      if (asking) overtaking.set(metric, [...overtaking.get(metric) ?? [], ...news]);
       const known = loaded.get(metric);
       if (!known) continue;
       const { x } = known.wish;
-      const news = deltas.filter((one) => one.metric === metric && one.step.length);
       const simple = (x === "step" || x === "time") && news.every((one) => extended(known, one));
       if (simple) show(metric);
       else askAnew(metric);
@@ -139,10 +156,17 @@ export function curvesOf(uid, wanted, onWatch) {
   };
 }
 
+/** Of new points those that an answer does not have. @param {Delta} delta @param {Series[]} answered @returns {Delta} */
+function beyond(delta, answered) {
+  const end = answered.find((one) => same(one, /** @type {Series} */ (delta)))?.step.at(-1) ?? -1;
+  return chosen(delta, delta.step.map((_, i) => i).filter((i) => delta.step[i] > end));
+}
+
 /** Lay new points at the end of what is known. False when they change the past.
  * @param {Loaded} known @param {Delta} delta */
 function extended(known, delta) {
   const { x, stretch, points } = known.wish;
+  if (!delta.step.length || (x !== "step" && x !== "time")) return false;
   for (const name of /** @type {("whole" | "fine")[]} */ (["whole", "fine"])) {
     const all = known[name];
     if (!all) continue;
@@ -152,18 +176,18 @@ function extended(known, delta) {
     const ghost = all.some((one) => one.replaced && one.serial === delta.serial);
     if (ghost || delta.step[0] <= end || (x === "time" && delta.time[0] < (before?.time.at(-1) ?? 0))) return false;
     const part = name === "fine" && stretch ? clipped(delta, x, stretch) : delta;
-    const grown = grow(before ?? { ...delta, step: [], time: [], value: [], total: 0, thinned: false }, part, delta.step.length);
+    const grown = grow(before ?? { ...delta, step: [], time: [], value: [], total: 0, thinned: false }, part);
     const fit = grown.value.length > points * OVERGROWN ? thinner(grown, x, points) : grown;
     known[name] = at < 0 ? [...all, fit] : all.with(at, fit);
   }
   return true;
 }
 
-/** @param {Series} one @param {Delta} delta @param {number} more how many points the series has more @returns {Series} */
-function grow(one, delta, more) {
+/** @param {Series} one @param {Delta} delta @returns {Series} */
+function grow(one, delta) {
   return {
     ...one,
-    total: one.total + more,
+    total: one.total + delta.step.length,
     step: [...one.step, ...delta.step],
     time: [...one.time, ...delta.time],
     value: [...one.value, ...delta.value],

@@ -4,9 +4,9 @@ import { spikes } from "./shapes.js";
 /** @typedef {import("./say.js").Value} Value
  * @typedef {{metric: string, data_source: string, serial: number, run_id: string, total: number, thinned: boolean,
  *   step: number[], time: number[], value: Value[], x?: Value[], replaced?: boolean, revision?: number,
- *   workload_uid?: string, grain?: Grain}} Series
+ *   workload_uid?: string, grain?: Grain, inside?: number}} Series
  *   x: where the point stands when x is a metric. replaced: what an attempt had that was restarted since, the
- *   revision-th of that run
+ *   revision-th of that run. total: of what was asked for; inside: how many of these points are of it, if not all
  * @typedef {{origin: number, width: number}} Grain  the buckets a thinned series was thinned by, in the unit of x
  * @typedef {"step" | "time" | "elapsed" | "metric"} XMode
  * @typedef {"nan" | "up" | "down"} Oddity  not a number, +infinity, -infinity
@@ -86,7 +86,7 @@ function addLine(made, one, how) {
     ys,
     steps,
     total: one.total,
-    shown: one.value.length,
+    shown: one.inside ?? one.value.length,
     last: one.value.at(-1) ?? null,
     grain: one.grain,
   });
@@ -137,7 +137,7 @@ function ascending(xs) {
 export function refined(whole, fine, before, after) {
   const glued = whole.map((one) => {
     const part = fine.find((other) => same(one, other));
-    if (!part) return one;
+    if (!part) return { ...one, total: 0, inside: 0 };
     const left = one.value.map((_, i) => i).filter((i) => before(one, i));
     const right = one.value.map((_, i) => i).filter((i) => after(one, i));
     const within = part.value.map((_, i) => i).filter((i) => !before(part, i) && !after(part, i));
@@ -145,7 +145,8 @@ export function refined(whole, fine, before, after) {
     const glue = (name) => [
       ...left.map((i) => one[name][i]), ...within.map((i) => part[name][i]), ...right.map((i) => one[name][i]),
     ];
-    return /** @type {Series} */ ({ ...one, grain: part.grain, step: glue("step"), time: glue("time"), value: glue("value") });
+    const { grain, total } = part;
+    return /** @type {Series} */ ({ ...one, grain, total, inside: part.value.length, step: glue("step"), time: glue("time"), value: glue("value") });
   });
   return [...glued, ...fine.filter((part) => !whole.some((one) => same(one, part)))];
 }

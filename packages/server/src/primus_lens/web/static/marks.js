@@ -23,6 +23,11 @@ export function placeMarks(u, picture) {
   );
 }
 
+/** No marks while the chart moves. @param {any} u */
+export function clearMarks(u) {
+  u.over.querySelector(".marks")?.replaceChildren();
+}
+
 /** @param {any} u @param {Picture} picture @returns {Cluster[]} */
 function oddities(u, picture) {
   return picture.marks.map(({ x, kind, step, line }) => ({
