@@ -8,6 +8,7 @@ import * as say from "./say.js";
  * @typedef {{line: Line, at: number, x: number, y: number, text: string}} Reading  y: NaN when it has no height */
 
 const BEYOND = 8; // CSS pixels: how far past the end of a line the cursor still reads it
+const TIP = { aside: 14, least: 150, most: 300 }; // CSS pixels from the cursor, and of its width
 const ROWS = 12; // more do not fit beside a cursor
 
 /** The nearest value of each line, none where it has ended.
@@ -56,8 +57,10 @@ export function showTip(u, found, x) {
   tip.replaceChildren(head(nearest, x), ...shown.map((one) => row(one, found.length > 1 && one === nearest)));
   if (found.length > shown.length) tip.append(note(`and ${say.count(found.length - shown.length)} more`));
   const right = u.cursor.left > u.over.clientWidth / 2;
-  tip.style.left = right ? "" : `${u.cursor.left + 14}px`;
-  tip.style.right = right ? `${u.over.clientWidth - u.cursor.left + 14}px` : "";
+  const room = (right ? u.cursor.left : u.over.clientWidth - u.cursor.left) - TIP.aside;
+  tip.style.maxWidth = `${Math.min(TIP.most, Math.max(TIP.least, room))}px`;
+  tip.style.left = right ? "" : `${u.cursor.left + TIP.aside}px`;
+  tip.style.right = right ? `${u.over.clientWidth - u.cursor.left + TIP.aside}px` : "";
 }
 
 /** @param {any} u */

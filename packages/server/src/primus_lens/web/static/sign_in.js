@@ -30,7 +30,7 @@ export function SignIn({ onDone }) {
     <form onSubmit=${submit}>
       <input type="password" aria-label="Token" placeholder="lens_…" autocomplete="off" required
         onInput=${(/** @type {any} */ event) => { token.value = event.target.value; }} />
-      <button disabled=${busy.value}>Sign in</button>
+      <button class="main" disabled=${busy.value}>Sign in</button>
     </form>
     ${said.value && html`<p role="alert">The token was not taken: ${said.value}.</p>`}
   </section>`;
