@@ -111,6 +111,26 @@ def test_chips_filter_and_say_how_many(page, fleet):
     expect(page.locator(".board th a")).to_have_count(2)
 
 
+def test_frameworks_are_told_and_filtered_by(page, server, fleet):
+    """A row names wrapper and base, and a chip keeps what runs them or what nobody knows of."""
+    detected = {"detected": True}
+    evidence = {
+        "wrapper_frameworks": {"lightning": detected},
+        "base_frameworks": {"megatron": detected},
+    }
+    said = {"source": "wandb", "type": "framework_detection_raw", "version": "1.0"}
+    said |= {"workload_uid": f"{fleet}-ok", "evidence": evidence, "timestamp": time.time()}
+    assert server.post("/wandb/detection", said).status_code == 200
+    page.goto(f"/?q={fleet}")
+    expect(_row(page, f"{fleet}-ok").locator(".framework")).to_have_text("lightning megatron")
+    chips = page.get_by_role("group", name="Framework")
+    chips.get_by_role("button", name="lightning").click()
+    expect(page.locator(".board th a")).to_have_text([f"{fleet}-ok"])
+    page.go_back()
+    chips.get_by_role("button", name="not known").click()
+    expect(page.locator(".board th a")).to_have_count(3)
+
+
 def test_a_regular_expression_filters_and_a_broken_one_is_said(page, fleet):
     """With the switch the text is an expression; the server's word about a broken one is shown."""
     page.goto(f"/?q={fleet}")

@@ -77,6 +77,22 @@ def test_keys_alone_walk_a_page(page, report, workload, path):
     assert [one["what"] for one in stops if not one["words"]] == []
 
 
+def test_numbers_are_written_as_people_read_them(page):
+    """Short with a letter, few digits, an exponent where the number is tiny, words for the rest."""
+    page.goto("/static/app.css")
+    told = page.evaluate(
+        """async (values) => {
+          const say = await import("/static/say.js");
+          return values.map(say.number);
+        }""",
+        [1234, 12_345, 1_250_000, 3.4e-5, 0.123456, 0, -2.5, "NaN", "Infinity", None, 1e300],
+    )
+    assert told == [
+        *("1,234", "12.35k", "1.25M", "3.4e-5", "0.1235", "0", "-2.5"),
+        *("NaN", "\u221e", "\u2013", "1e300"),
+    ]
+
+
 def test_who_wants_less_motion_gets_none(page, report, workload):
     """With that wish of the reader nothing moves, not even while a page is loading."""
     report(workload, {"loss": [1.0]})

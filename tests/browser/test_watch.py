@@ -8,22 +8,26 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+MARKUP = "<img src=x onerror=window.hit=1>/loss"
 WITHIN_S = 60  # the watch looks every five seconds
 
 
 @pytest.fixture(scope="module")
 def troubled(server):
-    """Three workloads: one whose loss was never a number, ranks that lost theirs, one all right."""
+    """Four workloads: no loss at all, ranks that lost theirs, all right, a name full of markup."""
     prefix = f"watch-{time.monotonic_ns()}"
     losses = {
         "nan": {"r": [math.nan] * 40},
         "ranks": {f"k{rank}": [2.0] * 20 + [math.nan] * 4 for rank in range(3)},
         "fine": {"r": [2.0 - i / 100 for i in range(40)]},
+        "hostile": {"r": [2.0] * 10 + [math.nan] * 4},
     }
+    metrics = {"hostile": MARKUP}
     for job, runs in losses.items():
         for run_id, values in runs.items():
-            _report(server, f"{prefix}-{job}", run_id, values)
+            _report(server, f"{prefix}-{job}", run_id, values, metric=metrics.get(job, "loss"))
     wanted = {(f"{prefix}-nan", "divergence"), (f"{prefix}-ranks", "nonfinite")}
+    wanted |= {(f"{prefix}-hostile", "nonfinite")}
     deadline = time.monotonic() + WITHIN_S
     while not wanted <= {(each["workload_uid"], each["kind"]) for each in _open_alerts(server)}:
         assert time.monotonic() < deadline, "the watch found nothing"
@@ -136,11 +140,23 @@ def test_a_threshold_that_cannot_be_is_refused_in_words(page, server, troubled):
     assert httpx.get(path).json()["thresholds"] == {}
 
 
-def _report(server, uid, run_id, values):
+def test_an_alert_about_a_hostile_name_is_text(page, troubled):
+    """A metric's name full of markup runs nothing where the alert about it is told."""
+    page.goto(f"/?q={troubled}&alerts=all")
+    strip = page.get_by_role("region", name="Open alerts")
+    expect(strip.get_by_role("listitem").filter(has_text=f"{MARKUP} is NaN")).to_have_count(1)
+    page.goto(f"/workloads/{troubled}-hostile?tab=watch")
+    expect(page.locator(".told")).to_contain_text(f"{MARKUP} is NaN")
+    expect(page.get_by_role("region", name="Alerts")).to_contain_text(MARKUP)
+    assert page.locator("main img").count() == 0
+    assert page.evaluate("window.hit") is None
+
+
+def _report(server, uid, run_id, values, metric="loss"):
     now = time.time()
     points = [
         {
-            "name": "loss",
+            "name": metric,
             "step": i,
             "value": "NaN" if math.isnan(value) else value,
             "timestamp": now - len(values) + i,

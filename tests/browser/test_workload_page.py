@@ -128,6 +128,22 @@ def test_dragging_zooms_and_back_returns(page, report, workload):
     expect(_card(page, "lr").locator("footer")).to_have_text("100 points")
 
 
+def test_runs_that_began_apart_are_laid_over_each_other_by_elapsed_time(page, report, workload):
+    """With elapsed time as x axis two runs of different days stand at the same place."""
+    begun = 1.7e9
+    report(workload, {"loss": [1.0] * 11}, run_id="a", run={"started_at": begun, "name": "a"})
+    late = {"started_at": begun - 86_400, "name": "b"}
+    report(workload, {"loss": [5.0] * 11}, run_id="b", run=late)
+    page.goto(f"/workloads/{workload}?x=elapsed")
+    tip = _card(page, "loss").locator(".tip")
+    _hover(page, "loss", 0.001)
+    expect(tip).to_contain_text("0 s · step 0")
+    expect(tip).to_contain_text("1 · a")
+    _hover(page, "loss", 0.999)
+    expect(tip).to_contain_text("1 d")
+    expect(tip).to_contain_text("2 · b")
+
+
 def test_a_log_axis_says_what_it_cannot_show(page, report, workload):
     """Values that are not above zero are counted under a log chart."""
     report(workload, {"gain": [-1.0, 0.0, 10.0, 100.0]})
