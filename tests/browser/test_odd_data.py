@@ -95,6 +95,20 @@ def test_restarts_that_overlap_are_one_band(page, report, workload):
     )
 
 
+def test_restarts_that_lie_apart_are_bands_apart(page, report, workload):
+    """What ran once, between two restarts, is not shaded as if it had been run again."""
+    for first, last in ((0, 60), (40, 120), (100, 150)):
+        values = [float(first)] * (last - first)
+        report(workload, {"loss": values}, first=first)
+    page.goto(f"/workloads/{workload}")
+    bands = _card(page, "loss").locator(".band")
+    expect(bands).to_have_count(2)
+    assert [band.get_attribute("title").split(" were")[0] for band in bands.all()] == [
+        "Restarted: steps 40 to 59",
+        "Restarted: steps 100 to 119",
+    ]
+
+
 def test_a_workload_deleted_while_it_is_looked_at_is_said(page, server, report, workload):
     """What was known stays with the word that it is gone; a new report brings the page back."""
     report(workload, {"loss": [3.0, 2.0]})

@@ -1,12 +1,13 @@
 // From series as the API sends them to what one chart draws. Pure: no page, no clock.
-import { spikes } from "./shapes.js";
+import { median, spikes } from "./shapes.js";
 
 /** @typedef {import("./say.js").Value} Value
  * @typedef {{metric: string, data_source: string, serial: number, run_id: string, total: number, thinned: boolean,
  *   step: number[], time: number[], value: Value[], x?: Value[], replaced?: boolean, revision?: number,
- *   workload_uid?: string, grain?: Grain, inside?: number}} Series
+ *   workload_uid?: string, grain?: Grain, inside?: number, part?: number}} Series
  *   x: where the point stands when x is a metric. replaced: what an attempt had that was restarted since, the
  *   revision-th of that run. total: of what was asked for; inside: how many of these points are of it, if not all
+ *   part: of what was overwritten, which stretch
  * @typedef {{origin: number, width: number}} Grain  the buckets a thinned series was thinned by, in the unit of x
  * @typedef {"step" | "time" | "elapsed" | "metric"} XMode
  * @typedef {"nan" | "up" | "down"} Oddity  not a number, +infinity, -infinity
@@ -23,6 +24,7 @@ import { spikes } from "./shapes.js";
  *   colour: (one: Series) => string, dashed: (one: Series) => boolean}} How
  *   starts: serial to Unix ms, for elapsed time */
 
+const GAP_OF_STRETCHES = 5; // times the usual gap between steps
 const POINTS_A_BUCKET = 4; // first, lowest, highest, last
 const ODDITIES = new Map([["NaN", "nan"], ["Infinity", "up"], ["-Infinity", "down"]]);
 
@@ -30,10 +32,24 @@ const ODDITIES = new Map([["NaN", "nan"], ["Infinity", "up"], ["-Infinity", "dow
 export function picture(series, how) {
   const made = /** @type {Picture} */ ({ lines: [], marks: [], spikes: [], bands: [], unloggable: 0 });
   // Ghosts first: what counts is drawn over them.
-  const ordered = [...series].sort((a, b) => Number(b.replaced ?? false) - Number(a.replaced ?? false));
+  const ordered = [...series].sort((a, b) => Number(b.replaced ?? false) - Number(a.replaced ?? false)).flatMap(stretches);
   ordered.forEach((one) => addLine(made, one, how));
   made.bands = apart(made.bands);
   return made;
+}
+
+/** What restarts overwrote, each stretch by itself: between two of them nothing was run again.
+ * @param {Series} one @returns {Series[]} */
+function stretches(one) {
+  const gaps = one.step.slice(1).map((step, i) => step - one.step[i]);
+  const wide = GAP_OF_STRETCHES * median(gaps);
+  const ends = one.replaced ? gaps.flatMap((gap, i) => (gap > wide ? [i + 1] : [])) : [];
+  if (!ends.length) return [one];
+  return [...ends, one.step.length].map((end, part) => {
+    /** @template T @param {T[]} all */
+    const cut = (all) => all.slice(ends[part - 1] ?? 0, end);
+    return { ...one, part, step: cut(one.step), time: cut(one.time), value: cut(one.value), x: one.x && cut(one.x) };
+  });
 }
 
 /** Bands that overlap as one: those of many ranks, or of many restarts, would hide the curve.
@@ -77,7 +93,7 @@ function addLine(made, one, how) {
     for (const { at, usual } of spikes(ys)) made.spikes.push({ x: xs[at], y: ys[at], usual, step: steps[at], line });
   }
   made.lines.push({
-    key: [one.workload_uid ?? "", one.serial, one.data_source, ghost, one.revision ?? 0].join(" "),
+    key: [one.workload_uid ?? "", one.serial, one.data_source, ghost, one.revision ?? 0, one.part ?? 0].join(" "),
     label: how.label(one) + (ghost ? ` (overwritten${Number(one.revision) > 1 ? `, ${one.revision}` : ""})` : ""),
     colour: how.colour(one),
     dashed: how.dashed(one),
