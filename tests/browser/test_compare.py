@@ -65,6 +65,17 @@ def test_runs_are_grouped_by_a_setting_as_mean_and_range(page, sweep):
     )
 
 
+def test_the_runs_of_a_group_have_its_colour_in_the_tables(page, sweep):
+    """Grouped, two runs of one learning rate are marked alike; groups go by number, not by text."""
+    _open(page, sweep, "a", "b", "c")
+    page.get_by_label("Group by", exact=True).select_option("optimizer.lr")
+    swatches = page.locator(".runs tbody .swatch i")
+    expect(swatches).to_have_count(3)
+    expect(page.get_by_role("list", name="Groups").get_by_role("listitem")).to_have_count(2)
+    colours = swatches.evaluate_all("(all) => all.map((one) => one.style.color)")
+    assert colours == ["var(--run-1)", "var(--run-1)", "var(--run-2)"]
+
+
 def test_only_settings_that_differ_are_shown(page, sweep):
     """The table of settings leaves out what is the same, says how much, and shows it on request."""
     _open(page, sweep, "a", "c")

@@ -1,6 +1,7 @@
 // The table of the fleet. However long it is, only the rows near the window are in the page.
 import { html, signal, useEffect, useLayoutEffect, useRef } from "./vendor/index.js";
 import { choices, choose, chosen, workloadAddress } from "./address.js";
+import { alike } from "./alike.js";
 import { fleet, lookAt, rowAt } from "./fleet.js";
 import { Ago, Num, StateMark } from "./frame.js";
 import { now } from "./live.js";
@@ -181,15 +182,16 @@ function openRow(event, uid) {
   else location.assign(workloadAddress(uid));
 }
 
-/** The first alert and for how long; of others which they are, or how many kinds.
+/** The worst alert and for how long; of others which they are, or how many kinds.
  * @param {{alerts: import("./api.js").Alert[], state: string}} props */
 function Alerts({ alerts, state }) {
   if (!alerts.length) return null;
-  const [first] = alerts;
-  const others = [...new Set(alerts.map(({ kind }) => kind))].filter((kind) => kind !== first.kind);
+  const told = alike(alerts);
+  const first = told[0].alert;
+  const others = [...new Set(told.map(({ alert }) => alert.kind))].filter((kind) => kind !== first.kind);
   const word = SAME[first.kind] === state ? "" : `${say.alertKind(first.kind)} `;
   const also = others.length > 1 ? `${others.length} more alerts` : others.map((kind) => `also ${say.alertKind(kind)}`).join("");
-  return html`<span class="alert-mark ${SLOW.has(first.kind) ? "mild" : ""}" title=${alerts.map((alert) => `${say.alertKind(alert.kind)}: ${alert.text}`).join("\n")}>
+  return html`<span class="alert-mark ${SLOW.has(first.kind) ? "mild" : ""}" title=${told.map(({ alert }) => `${say.alertKind(alert.kind)}: ${alert.text}`).join("\n")}>
     ${word}for ${say.roughly(Math.max(0, (now.value - first.since) / 1000))}${also && html`<small>, ${also}</small>`}</span>`;
 }
 

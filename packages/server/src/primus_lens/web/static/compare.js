@@ -69,8 +69,14 @@ function Sides({ sides }) {
   return html`<${Legend} sides=${sides} groups=${groups} hidden=${hidden} />
     <${Tools} sides=${sides} />
     <${Charts} sides=${shown} groups=${groups} />
-    <${RunsTable} sides=${sides} />
-    <${DifferenceTable} sides=${sides} />`;
+    <${RunsTable} sides=${coloured(sides, groups)} />
+    <${DifferenceTable} sides=${coloured(sides, groups)} />`;
+}
+
+/** The runs with the colours of their groups, as the charts show them. @param {Side[]} sides @param {Group[] | null} groups */
+function coloured(sides, groups) {
+  const places = new Map((groups ?? []).flatMap((group) => group.sides.map(({ key }) => /** @type {[string, number]} */ ([key, group.place]))));
+  return sides.map((side) => ({ ...side, place: places.get(side.key) ?? side.place }));
 }
 
 /** Runs with the same value of the chosen setting are one group. @param {Side[]} sides @returns {Group[] | null} */

@@ -71,7 +71,7 @@ function markOf({ left, top, first, last, count, line, kind, words }, picture) {
   const where = count === 1
     ? `at step ${say.count(first)}`
     : `at steps ${say.count(first)} to ${say.count(last)}, ${say.count(count)} points shown`;
-  const several = picture.lines.length > 1;
+  const several = picture.lines.filter(({ ghost }) => !ghost).length > 1;
   const mark = document.createElement("i");
   mark.className = `mark ${kind}`;
   mark.title = `${words} ${where}${several ? ` (${picture.lines[line].label})` : ""}`;
