@@ -142,6 +142,17 @@ def test_a_restarted_server_is_found_again_by_the_board(page, reporter, make_ser
     expect(page.locator(".board td.loss")).to_contain_text("0.125")
 
 
+@pytest.mark.parametrize("path", ["/", "/workloads/any", "/compare"])
+def test_a_page_that_did_not_arrive_whole_says_so(page, path):
+    """When a module is missing, for the server went, the page says it and offers another try."""
+    page.route("**/static/say.js", lambda route: route.abort())
+    page.goto(path)
+    expect(page.get_by_role("alert")).to_contain_text("This page did not arrive whole")
+    page.unroute("**/static/say.js")
+    page.get_by_role("link", name="Load it again").click()
+    expect(page.get_by_role("link", name="Primus Lens")).to_be_visible()
+
+
 def test_what_is_typed_survives_the_news(page, report, workload):
     """A form that is being filled in keeps its text while the job reports."""
     report(workload, {"loss": [3.0]})

@@ -210,7 +210,7 @@ function Progress({ row }) {
   const target = row.target_step ?? null;
   const share = target ? Math.max(0, Math.min(1, row.progress ?? row.last_step / target)) : null;
   const left = row.state === "running" && typeof row.eta_s === "number" && row.eta_s > 0 ? `${say.duration(row.eta_s)} left` : "";
-  const percent = share === null ? "" : `${Math.floor(share * 100)} %`;
+  const percent = share === null ? "" : share > 0 && share < 0.01 ? "< 1 %" : `${Math.floor(share * 100)} %`;
   return html`${share !== null && html`<${Bar} share=${share} state=${row.state} words=${`${percent} of ${say.count(Number(target))} steps`} />`}
     <span class="steps"><span title=${`step ${say.count(row.last_step)}${target ? ` of ${say.count(target)}` : ""}`}>
       ${share === null && html`<small>step</small> `}${say.short(row.last_step)}${target && html`<span class="dim"> / ${say.short(target)}</span>`}</span>
