@@ -40,6 +40,26 @@ def test_processor_and_api_share_a_database(make_server, database_dsn, workload)
     assert api.stop() == processor.stop() == 0
 
 
+def test_debug_tells_each_report_in_the_words_of_the_specification(
+    make_server, database_dsn, workload
+):
+    """Who follows the specification's advice finds its lines, and a line a record."""
+    server = make_server(config(database_dsn, log="{level: debug}")).start()
+    whose = {"workload_uid": workload}
+    server.post("/wandb/detection", {**whose, "source": "wandb", "evidence": {}})
+    server.post("/wandb/metrics", {**whose, "metrics": [METRIC]})
+    server.post("/wandb/logs", {**whose, "logs": [{"step": 1, "data": {"lr": 1}}]})
+    assert server.stop() == 0
+    said = server.log.read_text()
+    for line in (
+        "[WandB Detection API] Received request",
+        "[WandB Metrics API] Processing metrics for 1 workload(s)",
+        "✓ WandB metrics stored to MetricsStorage: 1 success",
+        f"✓ Updated WandB training data for workload {workload}",
+    ):
+        assert f"DEBUG   primus_lens.routes.wandb_v1: {line}\n" in said
+
+
 def test_other_data_planes_are_read_by_name(make_server, database_dsn, server, workload):
     """`cluster=` reads a configured data plane; its own name reads this server's."""
     server.post("/wandb/metrics", {"workload_uid": workload, "metrics": [METRIC]})

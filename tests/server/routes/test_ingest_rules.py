@@ -157,6 +157,15 @@ def test_replayed_batch_changes_nothing(server, workload):
     assert "a stream of at most 120 characters" in batch(1, [])["metrics"]["error"]
 
 
+@pytest.mark.parametrize("body", [{}, {"metrics": None}, {"metric": {}}], ids=str)
+def test_batch_without_a_part_is_refused(server, body):
+    """A batch that names none of the three parts stored nothing and is told so."""
+    answer = server.post("/wandb/batch", body)
+    assert answer.status_code == 422
+    [problem] = answer.json()["detail"]
+    assert (problem["got"], problem["allowed"]) == (list(body), "one with detection, metrics, logs")
+
+
 def test_replayed_records_change_nothing(server, workload):
     """A request whose records are all known answers 200 and is forgotten."""
     send(server, workload, ("loss", 1, 1), key=f"{workload}/1-5")

@@ -10,6 +10,10 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {
     "taskName",
     "color_message",
 }
+# A name that a sender chose must not begin a line of its own.
+_CONTROLS = {place: f"\\x{place:02x}" for place in (*range(0x20), *range(0x7F, 0xA0))} | {
+    place: f"\\u{place:04x}" for place in (0x2028, 0x2029)
+}
 _LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -30,7 +34,7 @@ class FieldFormatter(logging.Formatter):
         """The line without its traceback."""
         fields = {name: value for name, value in vars(record).items() if name not in _OWN}
         told = "".join(f" {name}={value}" for name, value in fields.items())
-        return super().formatMessage(record) + told
+        return (super().formatMessage(record) + told).translate(_CONTROLS)
 
 
 def configure(level: str) -> None:

@@ -145,6 +145,8 @@ class BatchReport(msgspec.Struct):
     logs: LogsReport | None = None
 
 
+PARTS = BatchReport.__struct_fields__
+
 _IN_JSON: dict[str, type] = {
     "int": int,
     "str": str,
@@ -213,9 +215,15 @@ def _may_be_unstorable(message: object, body: bytes) -> bool:
 
 
 def decode_parts(body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
-    """The parts of a batch, not yet decoded, so that each can fail alone; null ones left out."""
-    parts: dict[str, msgspec.Raw] = _decoded(_PARTS, body)
-    return {name: part for name, part in parts.items() if bytes(part) != b"null"}
+    """The parts of a batch, not yet decoded, so that each can fail alone; null ones left out.
+
+    Raises InvalidField for a batch without any.
+    """
+    given: dict[str, msgspec.Raw] = _decoded(_PARTS, body)
+    parts = {name: given[name] for name in PARTS if bytes(given.get(name, b"null")) != b"null"}
+    if not parts:
+        raise errors.InvalidField.of("the batch", list(given), f"one with {', '.join(PARTS)}")
+    return parts
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes | msgspec.Raw) -> Any:  # noqa: ANN401
