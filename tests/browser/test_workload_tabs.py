@@ -141,7 +141,9 @@ def test_a_person_corrects_the_framework_and_takes_it_back(page, server, report,
     page.get_by_role("button", name="Save").click()
     expect(large).to_have_text("lightning · megatron")
     expect(page.get_by_role("row", name="a person")).to_contain_text("said by a person")
-    expect(page.locator(".note")).to_contain_text("deepspeed")
+    note = page.locator(".note")
+    expect(note).to_contain_text("One source disagrees")
+    expect(note).to_contain_text("a person says megatron, wandb says deepspeed (base)")
     page.get_by_role("button", name="Withdraw").click()
     expect(large).to_have_text("deepspeed")
 

@@ -53,9 +53,15 @@ export function FrameworkPanel({ uid, detection, refresh }) {
 /** @param {{conflicts: Record<string, any>[]}} props */
 function Conflicts({ conflicts }) {
   if (!conflicts.length) return null;
-  return html`<div class="note warn"><strong>${conflicts.length === 1 ? "One source disagrees" : `${conflicts.length} sources disagree`}</strong>
-    <ul>${conflicts.map((one) => html`<li>${one.kept_source} says <b>${one.kept}</b>, ${one.dropped_source} says
-      <b>${one.dropped}</b> (${one.layer}); kept by ${one.resolution}</li>`)}</ul></div>`;
+  const others = new Set(conflicts.map((one) => one.dropped_source)).size;
+  return html`<div class="note warn"><strong>${others === 1 ? "One source disagrees" : `${others} sources disagree`}</strong>
+    <ul>${conflicts.map((one) => html`<li>${who(one.kept_source)} says <b>${one.kept}</b>, ${who(one.dropped_source)} says${" "}
+      <b>${one.dropped}</b> (${one.layer}); kept by ${one.resolution === BY_A_PERSON ? "a person’s word" : one.resolution}</li>`)}</ul></div>`;
+}
+
+/** @param {string} source */
+function who(source) {
+  return source === BY_A_PERSON ? "a person" : source;
 }
 
 /** @param {{sources: [string, Source][]}} props */
@@ -64,7 +70,7 @@ function Sources({ sources }) {
     <thead><tr><th scope="col">Source</th><th scope="col">Says</th><th scope="col">How</th><th scope="col">Confidence</th>
       <th scope="col">Signs</th><th scope="col">Told</th></tr></thead>
     <tbody>${sources.map(([name, { at, detection }]) => html`<tr key=${name}>
-      <th scope="row">${name === BY_A_PERSON ? "a person" : name}</th>
+      <th scope="row">${who(name)}</th>
       <td>${[detection?.wrapper_framework, detection?.base_framework].filter(Boolean).join(" · ") || detection?.framework || "nothing"}</td>
       <td>${methodWords(detection?.method ?? null) || "–"}</td><td>${sure(detection?.confidence) || "–"}</td>
       <td>${(detection?.indicators ?? []).map((sign) => html`<code class="sign">${sign}</code> `)}</td>
