@@ -11,7 +11,10 @@ MANY = 10_000
 
 @pytest.fixture(scope="module")
 def fleet(server):
-    """A fleet of four workloads that differ in all that can be filtered. Its names begin alike."""
+    """A fleet of four workloads that differ in all that can be filtered. Its names begin alike.
+
+    Their steps take 20 s, so that no pause of the tests makes one that runs look stalled.
+    """
     name = f"fleet-{time.monotonic_ns()}"
     now = time.time()
     jobs = {
@@ -23,10 +26,10 @@ def fleet(server):
     for job, (namespace, facts, last) in jobs.items():
         values = [3.0 - i / 50 for i in range(99)] + [last]
         points = [
-            {"name": "train/loss", "step": i, "value": value, "timestamp": now - 100 + i}
+            {"name": "train/loss", "step": i, "value": value, "timestamp": now - 20 * (100 - i)}
             for i, value in enumerate(values)
         ]
-        said = {"name": f"{name}-{job}", "project": "board", "started_at": now - 100, **facts}
+        said = {"name": f"{name}-{job}", "project": "board", "started_at": now - 2000, **facts}
         body = {"workload_uid": f"{name}-{job}", "run_id": "r", "run": said, "metrics": points}
         body |= {"namespace": namespace, "pod_name": f"{job}-worker-0"}
         assert server.post("/wandb/metrics", body).status_code == 200
@@ -60,7 +63,7 @@ def test_a_row_says_how_its_workload_does(page, fleet):
     expect(row.locator(".steps")).to_contain_text("99 / 200")
     expect(row.get_by_role("progressbar")).to_have_attribute("aria-valuenow", re.compile("49|50"))
     expect(row.locator(".steps")).to_contain_text("left")
-    expect(row.locator(".rate")).to_have_text("1/s")
+    expect(row.locator(".rate")).to_have_text("20 s each")
     expect(row.locator(".loss")).to_contain_text("0.5")
     expect(row.locator("svg .curve")).to_have_attribute("d", re.compile("^M.*L"))
     expect(row.locator(".who small")).to_contain_text("team-a/ok-worker-0")
