@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "exporter"))
 
 from receiver import Receiver, accept
 
-BUDGET_US = {"p50": 5, "p99": 50, "p99.9": 200}  # for 10 scalars, rows back to back
+BUDGET_US = {"p50": 5, "p99": 50, "p99.9": 200}  # for 10 scalars; p50 of rows back to back
 
 JOB = r"""
 import json, sys, time
@@ -168,12 +168,13 @@ def main() -> int:
     chosen = parser.parse_args()
     receiver = Receiver()
     print("us added by the tap alone, in a loop (best of 15 x 200 rows)")
+    kept = True
     for line in run([HOT, *map(str, chosen.sizes)], receiver.url).splitlines():
         width, spent = line.split()
         print(f"        {width:>7}  {float(spent):6.2f}")
+        kept = kept and (width != "10" or float(spent) <= BUDGET_US["p50"])
     print("us per call in jobs   added by us          an empty wrapper     run.log with / without")
     print("server  pause scalars   p50   p99 p99.9    p50   p99 p99.9        p50         p99")
-    kept = True
     for state in ("up", "down", "hangs"):
         receiver.answer = accept if state == "up" else lambda _request: "stall"
         url = "http://127.0.0.1:9/api/v1" if state == "down" else receiver.url
@@ -182,8 +183,9 @@ def main() -> int:
             cells = " ".join(f"{us:5.1f}" for of in (told.added, told.empty) for us in of.values())
             both = "  ".join(f"{told.whole[q]:6.0f}/{told.plain[q]:<6.0f}" for q in ("p50", "p99"))
             print(f"{state:7} {pause * 1e3:3.0f}ms {width:7} {cells}  {both}", flush=True)
-            if not pause:
-                kept = kept and all(told.added[q] <= most for q, most in BUDGET_US.items())
+            if width == 10:
+                judged = BUDGET_US.keys() - ({"p50"} if pause else set())
+                kept = kept and all(told.added[q] <= BUDGET_US[q] for q in judged)
     receiver.close()
     print(f"budget for 10 scalars {BUDGET_US}: {'kept' if kept else 'MISSED'}")
     return 0 if kept else 1
