@@ -249,6 +249,36 @@ def test_points_of_an_unseen_pod_are_attached_when_it_is_seen(server, workload):
     assert again.json()["replayed"] is True
 
 
+def test_parked_report_that_meets_a_bug_holds_up_no_other_pod(server, workload):
+    """The others appear; the one appears, before what came later of its run, once it is mended."""
+    other = f"{workload}-other"
+    server.sql(
+        """CREATE FUNCTION meet_a_bug() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'a bug below the route'; END $$"""
+    )
+    server.sql(
+        f"""CREATE TRIGGER bug BEFORE INSERT ON training_performance FOR EACH ROW
+        WHEN (NEW.workload_uid = '{workload}' AND NEW.iteration = 1)
+        EXECUTE FUNCTION meet_a_bug()"""
+    )
+    for pod, value, step in ((workload, 1, 0), (workload, 2, 1), (other, 3, 0), (workload, 4, 0)):
+        metrics = [{"name": "loss", "value": value, "step": step}]
+        server.post("/wandb/metrics", {"pod_name": pod, "run_id": "r", "metrics": metrics})
+    server.sql(
+        "INSERT INTO pod_cache (workload_uid, pod_name) VALUES ($1, $1), ($2, $2)",
+        *(workload, other),
+    )
+
+    while not server.points(other):  # the suite's time limit bounds the waits
+        pass
+    assert server.points(workload) == {("loss", 0): 1}
+    server.sql("DROP FUNCTION meet_a_bug CASCADE")
+    server.sql("UPDATE parked_report SET retry_at = now() WHERE pod_name = $1", workload)
+    while server.sql("SELECT FROM parked_report WHERE pod_name = $1", workload):
+        pass
+    assert server.points(workload) == {("loss", 0): 4, ("loss", 1): 2}
+
+
 def test_late_word_about_an_earlier_attempt_overrules_nothing(server, workload):
     """A restarted run is running, whatever arrives afterwards about the attempt before it."""
 

@@ -302,7 +302,7 @@ def _attach_parked(database: Database, counters: SelfMetrics) -> Work:
     """Look whether the pods of parked reports have been seen."""
 
     async def attach() -> None:
-        while (attached := await parked.attach(database)).reports:
+        while (attached := await parked.attach(database, now=time.time())) != parked.NOTHING:
             log.info("parked reports attached", extra={"reports": attached.reports})
             counters.parked_lost.labels("refused").inc(attached.refused)
 

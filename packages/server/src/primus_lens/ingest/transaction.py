@@ -135,6 +135,7 @@ class GroupTransaction:
                 kind="report",
                 body=body,
                 now=self._now,
+                run_id=report.run_id,
                 points=report.points,
             )
         return Receipt(workloads=0, pending=True)

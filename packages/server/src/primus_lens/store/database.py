@@ -7,7 +7,7 @@ that PostgreSQL refuses becomes DataRefused, anything else is our bug.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import asyncpg
@@ -51,14 +51,27 @@ class Unreachable(errors.ConfigError):
     """No PostgreSQL answers there, at least not now."""
 
 
-@contextlib.asynccontextmanager
-async def savepoint(connection: asyncpg.Connection) -> AsyncIterator[None]:
-    """A part of a transaction that may be refused without the rest. Raises DataRefused."""
+@contextlib.contextmanager
+def _in_our_words() -> Iterator[None]:
+    """Raises StoreUnavailable, TookTooLong, DataRefused or Defect for errors of the driver."""
     try:
-        async with connection.transaction():
-            yield
+        yield
     except _REFUSED as error:
         raise DataRefused(f"PostgreSQL refuses this data: {error}") from error
+    except asyncpg.QueryCanceledError as error:
+        raise errors.TookTooLong(f"PostgreSQL gave up on a statement: {error}") from error
+    except _UNREACHABLE as error:
+        raise errors.StoreUnavailable(f"the database cannot be reached: {error}") from error
+    except asyncpg.PostgresError as error:
+        raise errors.Defect(f"PostgreSQL refuses a statement: {error}") from error
+
+
+@contextlib.asynccontextmanager
+async def savepoint(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """A part of a transaction that may fail without the rest. Raises as `connection` does."""
+    with _in_our_words():
+        async with connection.transaction():
+            yield
 
 
 class Database:
@@ -113,20 +126,15 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection for one piece of work. Raises StoreUnavailable, DataRefused or Defect."""
+        """A connection for one piece of work.
+
+        Raises StoreUnavailable, TookTooLong, DataRefused or Defect.
+        """
         if self._pool is None:
             raise errors.StoreUnavailable("the database is not open yet")
-        try:
+        with _in_our_words():
             async with self._pool.acquire(timeout=10) as connection:
                 yield connection
-        except _REFUSED as error:
-            raise DataRefused(f"PostgreSQL refuses this data: {error}") from error
-        except asyncpg.QueryCanceledError as error:
-            raise errors.TookTooLong(f"PostgreSQL gave up on a statement: {error}") from error
-        except _UNREACHABLE as error:
-            raise errors.StoreUnavailable(f"the database cannot be reached: {error}") from error
-        except asyncpg.PostgresError as error:
-            raise errors.Defect(f"PostgreSQL refuses a statement: {error}") from error
 
     async def fetch(self, statement: str, *parameters: Any) -> list[asyncpg.Record]:  # noqa: ANN401
         """All rows of a statement."""

@@ -16,12 +16,23 @@ _SQL = statements.load("pods.sql")
 
 
 class Parked(msgspec.Struct, frozen=True):
-    """A report that waits for its pod. kind: "report" or "detection"; body: its JSON."""
+    """A report that waits for its pod. kind: "report" or "detection"; body: its JSON.
+
+    run_id: None if it may be any run's. was_set_aside: it met a bug of ours when last tried.
+    """
 
     id: int
     sender: Sender
     kind: str
+    run_id: str | None
     body: bytes
+    was_set_aside: bool
+
+    def must_follow(self, ahead: "Parked") -> bool:
+        """Whether it may not be stored before one that came earlier: they tell of one run."""
+        if (self.sender, self.kind) != (ahead.sender, ahead.kind):
+            return False
+        return None in {self.run_id, ahead.run_id} or self.run_id == ahead.run_id
 
 
 class Expired(msgspec.Struct, frozen=True):
@@ -93,27 +104,31 @@ async def park(
     kind: str,
     body: bytes,
     now: float,
+    run_id: str = "",
     points: int = 0,
 ) -> None:
     """Keep a report until its pod is known. now: Unix seconds of its arrival."""
     pod = sender.namespace, sender.pod_name, sender.pod_uid
-    await connection.execute(_SQL["park_report"], *pod, kind, body, now, points)
+    await connection.execute(_SQL["park_report"], *pod, kind, run_id, body, now, points)
 
 
-async def claim_parked(connection: asyncpg.Connection, *, most: int) -> list[Parked]:
+async def claim_parked(connection: asyncpg.Connection, *, most: int, now: float) -> list[Parked]:
     """The oldest reports whose pod is known by now; none while another replica attaches some.
 
-    Nobody else gets any until the transaction ends.
+    Nobody else gets any until the transaction ends. Not those set aside until after now (Unix
+    seconds), nor what must follow them.
     """
     if not await connection.fetchval(_SQL["try_lock_parked"]):
         return []
-    rows = await connection.fetch(_SQL["claim_parked"], most)
+    rows = await connection.fetch(_SQL["claim_parked"], most, now)
     return [
         Parked(
             row["id"],
             Sender("", row["pod_uid"], row["pod_name"], row["namespace"]),
             row["kind"],
+            row["run_id"],
             row["body"],
+            row["was_set_aside"],
         )
         for row in rows
     ]
@@ -125,8 +140,15 @@ async def waiting(connection: asyncpg.Connection, senders: Sequence[Sender]) -> 
     return {Sender("", row["pod_uid"], row["pod_name"], row["namespace"]) for row in rows}
 
 
+async def set_aside(
+    connection: asyncpg.Connection, parked: Sequence[Parked], *, until: float
+) -> None:
+    """Let others go on before reports, which are not tried again until a Unix second."""
+    await connection.execute(_SQL["set_aside"], [each.id for each in parked], until)
+
+
 async def unpark(connection: asyncpg.Connection, parked: Sequence[Parked]) -> None:
-    """Forget reports that have been stored."""
+    """Forget reports that wait no longer."""
     await connection.execute(_SQL["unpark"], [each.id for each in parked])
 
 

@@ -42,17 +42,29 @@ RETURNING workload_uid;
 
 -- name: park_report
 -- Keep a report of a pod nobody has seen yet.
-INSERT INTO parked_report (namespace, pod_name, pod_uid, kind, body, received_at, points)
-VALUES ($1, $2, $3, $4, $5, to_timestamp($6), $7);
+INSERT INTO parked_report (namespace, pod_name, pod_uid, kind, run_id, body, received_at, points)
+VALUES ($1, $2, $3, $4, $5, $6, to_timestamp($7), $8);
 
 -- name: claim_parked
--- The oldest parked reports whose pod is known by now.
-SELECT id, namespace, pod_name, pod_uid, kind, body FROM parked_report
+-- The oldest parked reports whose pod is known by now, but for those that are set aside until after
+-- $2 and what came later of their runs.
+SELECT id, namespace, pod_name, pod_uid, kind, run_id, body, retry_at IS NOT NULL AS was_set_aside
+FROM parked_report AS parked
 WHERE (namespace, pod_name, pod_uid) IN (
     SELECT namespace, pod_name, pod_uid
     FROM (SELECT DISTINCT namespace, pod_name, pod_uid FROM parked_report) AS waiting
     WHERE EXISTS (SELECT FROM lens_workloads_of_pod(namespace, pod_name, pod_uid)))
+  AND NOT EXISTS (
+    SELECT FROM parked_report AS ahead
+    WHERE ahead.retry_at > to_timestamp($2) AND ahead.id <= parked.id
+      AND (ahead.namespace, ahead.pod_name, ahead.pod_uid, ahead.kind)
+          = (parked.namespace, parked.pod_name, parked.pod_uid, parked.kind)
+      AND (ahead.run_id = parked.run_id) IS NOT FALSE)
 ORDER BY id LIMIT $1 FOR UPDATE;
+
+-- name: set_aside
+-- Not to try parked reports again before $2.
+UPDATE parked_report SET retry_at = to_timestamp($2) WHERE id = ANY($1::bigint[]);
 
 -- name: try_lock_parked
 -- Whether this transaction is now the only one that attaches parked reports: their order matters.
@@ -66,7 +78,7 @@ FROM parked_report JOIN unnest($1::text[], $2::text[], $3::text[])
 WHERE kind = 'report';
 
 -- name: unpark
--- Forget parked reports that have been stored.
+-- Forget parked reports that wait no longer.
 DELETE FROM parked_report WHERE id = ANY($1::bigint[]);
 
 -- name: expire_parked
