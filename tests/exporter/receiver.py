@@ -1,6 +1,7 @@
 """A small real telemetry-processor: records what arrives, and can be told to misbehave."""
 
 import contextlib
+import functools
 import gzip
 import json
 import socket
@@ -15,8 +16,12 @@ class Request:
     def __init__(self, path: str, headers: dict[str, str], raw: bytes) -> None:
         self.path, self.headers, self.raw = path, headers, raw
         self.peer = ("", 0)
-        text = gzip.decompress(raw) if headers.get("content-encoding") == "gzip" else raw
-        self.body: dict[str, Any] = json.loads(text)
+
+    @functools.cached_property
+    def body(self) -> Any:
+        """The JSON it carries, read when asked for: a bench's server must not work for nothing."""
+        gzipped = self.headers.get("content-encoding") == "gzip"
+        return json.loads(gzip.decompress(self.raw) if gzipped else self.raw)
 
     @property
     def key(self) -> str:

@@ -1,6 +1,7 @@
 """The spool at its limits: full, orphaned, damaged, remote, unwritable; nothing lost unsaid."""
 
 import errno
+import itertools
 import os
 import threading
 
@@ -38,6 +39,24 @@ def test_a_full_spool_lets_the_oldest_go_and_says_so(tmp_path, receiver):
     assert lost + len(arrived) == 4000
     assert sum(gap["points"] for gap in receiver.gaps()) + len(receiver.points()) == 8000
     assert {gap["reason"] for gap in receiver.gaps()} == {"spool_full"}
+    bench.die()
+
+
+def test_no_record_is_told_lost_twice(tmp_path, receiver):
+    """Batches with a hole in them, put off in an outage and let go: every record is told once."""
+    bench = Bench(tmp_path, receiver.url, PRIMUS_LENS_WANDB_SPOOL_BYTES="65536")
+    recorder = bench.stream()
+    for first in range(0, 4000, 100):
+        log(recorder, first, first + 50)
+        recorder.spool.seq += 1  # as when neither disk nor memory takes a record
+        log(recorder, first + 50, first + 100)
+        bench.sender._next_try = bench.sender._next_adoption = float("inf")
+        bench.sender.tick()
+    bench.settle()
+    arrived = [request.span for request in receiver.metrics() if request.key]
+    told = sorted([*arrived, *((gap["first"], gap["last"]) for gap in receiver.gaps())])
+    assert (told[0][0], told[-1][1]) == (1, 4040)
+    assert [one for one, after in itertools.pairwise(told) if after[0] != one[1] + 1] == []
     bench.die()
 
 

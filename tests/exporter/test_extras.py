@@ -7,7 +7,7 @@ import types
 import oracle
 import pytest
 
-from primus_lens_wandb_exporter import _extras, _points, _protobuf, _system
+from primus_lens_wandb_exporter import _extras, _system
 
 TRAIN = """
 import wandb
@@ -53,7 +53,7 @@ def test_system_metrics_are_added_on_request(job, receiver):
 import wandb
 from primus_lens_wandb_exporter import _process
 run = wandb.init(project="p", id="r1")
-while len(_process.start().extras.as_json) < 80: run.log({"waiting": 1})
+while len(_process.start().extras.items) < 2: run.log({"waiting": 1})
 run.log({"a": 1})
 run.finish()
 """)
@@ -128,8 +128,7 @@ def test_gpus_of_both_makers_are_read(monkeypatch, make):
     monkeypatch.setitem(sys.modules, module.__name__, module)
     extras = _extras.Extras()
     _system.Sampler(extras).sample()
-    values = dict(_points.from_wandb(extras.as_json).values)
-    assert values == {
+    assert dict(extras.items) == {
         "_primus_sys_gpu_0_percent": "0.0",
         "_primus_sys_gpu_0_memory_percent": "0.0",
         "_primus_sys_gpu_1_percent": "10.0",
@@ -150,16 +149,40 @@ def test_sampling_is_rare(monkeypatch):
     assert len(read) == 1
 
 
-def test_typed_extras_are_what_wandb_would_decode():
-    """In the typed encoding the marker is a boolean and a reading a double."""
-    pb = pytest.importorskip("wandb.proto.wandb_internal_pb2")
+def test_later_extras_replace_earlier_ones_of_their_name():
+    """The marker stays, a reading is the latest, each as JSON text."""
     extras = _extras.Extras()
-    extras.put({_extras.MARK: True, "x" * 200: 1.5})
-    row = pb.PartialHistoryRequest.FromString(extras.as_typed)
-    assert [(item.key, item.boolean, item.number) for item in row.item] == [
-        (_extras.MARK, True, 0.0),
-        ("x" * 200, False, 1.5),
-    ]
-    plain = pb.PartialHistoryRequest.FromString(extras.as_json)
-    assert [item.value_json for item in plain.item] == ["true", "1.5"]
-    assert list(_protobuf.fields(b"")) == []
+    extras.put({_extras.MARK: True})
+    extras.put({"_primus_sys_cpu_percent": 12.5})
+    extras.put({"_primus_sys_cpu_percent": 99.0})
+    assert dict(extras.items) == {_extras.MARK: "true", "_primus_sys_cpu_percent": "99.0"}
+
+
+def test_a_row_in_typed_values_alone_is_given_the_marker_as_typed(job, receiver):
+    """What is added follows the encoding of the run's rows, so no item is left without a value."""
+    pytest.importorskip("wandb.sdk.interface.history_value", reason="typed values came with 0.31")
+    job.run("""
+import wandb
+from wandb.proto import wandb_internal_pb2 as pb
+run = wandb.init(project="p", id="r1")
+row = pb.PartialHistoryRequest()
+row.item.add(key="a", integer=2**53 + 1)
+run._interface._publish_partial_history(row)
+assert (row.item[-1].key, row.item[-1].json) == ("_primus_lens_enabled", "true"), row
+assert not row.item[-1].value_json
+run.finish()
+""")
+    assert receiver.curves()[0] == {"a": 2**53 + 1}
+
+
+def test_a_row_in_both_encodings_arrives_once(job, receiver):
+    """x_history_value_encoding="json,typed" changes no value."""
+    pytest.importorskip("wandb.sdk.interface.history_value", reason="typed values came with 0.31")
+    job.run("""
+import wandb
+both = wandb.Settings(x_history_value_encoding="json,typed")
+run = wandb.init(project="p", id="r1", settings=both)
+run.log({"a": 2**53 + 1, "b": float("nan"), "c": 0.1})
+run.finish()
+""")
+    assert receiver.curves() == {0: {"a": 2**53 + 1, "b": "NaN", "c": 0.1}}

@@ -96,15 +96,6 @@ def test_long_and_missing_parts_are_read(key, text):
     assert values(item(key, value_json=text)) == {key: text}
 
 
-def test_extra_items_read_back_in_both_encodings():
-    """What we add to a row is what wandb's own decoder would find."""
-    extras = _extras.Extras()
-    extras.put({_extras.MARK: True})
-    extras.put({"_primus_sys_cpu_percent": 12.5})
-    assert values(extras.as_json) == {"_primus_sys_cpu_percent": "12.5"}
-    assert values(extras.as_typed) == {"_primus_sys_cpu_percent": "12.5"}
-
-
 @pytest.mark.parametrize(
     "value, kept",
     [

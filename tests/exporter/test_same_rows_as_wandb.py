@@ -85,3 +85,31 @@ def test_timestamps_are_those_of_wandb(job, receiver):
     """A point carries the time wandb gave its row."""
     job.run(OPEN + "wandb.log({'_timestamp': 1234.5, 'a': 1})\nrun.finish()\n")
     assert [point["timestamp"] for point in receiver.points()] == [1234.5]
+
+
+@pytest.mark.parametrize("given", ["partial_history=row", "row, nowait=True", "row, 1"])
+def test_a_row_is_seen_however_wandb_hands_it_over(job, receiver, given):
+    """By name or with more beside it, the row arrives, and wandb's method gets what was given."""
+    job.run(f"""
+import wandb
+from wandb.sdk.interface.interface_shared import InterfaceShared
+import wandb.sdk.interface.interface_shared
+got = []
+tapped = InterfaceShared._publish_partial_history
+publish = tapped.__wrapped__
+from primus_lens_wandb_exporter import _intercept, _process
+def anything(self, *given, **named):
+    got.append((len(given), sorted(named)))
+    return publish(self, *given[:1], *list(named.values())[:not given])
+InterfaceShared._publish_partial_history = _intercept._row_tap(_process.start())(anything)
+run = wandb.init(project="p", id="r1")
+from wandb.proto import wandb_internal_pb2 as pb
+row = pb.PartialHistoryRequest()
+row.item.add(key="a", value_json="0.5")
+run._interface._publish_partial_history({given})
+run.log({{"b": 1}})
+run.finish()
+def record(*given, **named): return (len(given), sorted(named))
+assert got[0] == record({given}), got
+""")
+    assert receiver.curves() == {0: {"a": 0.5}, 1: {"b": 1}}

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from primus_lens_wandb_exporter import __version__, _health, _points, _transport
@@ -43,12 +43,18 @@ def deliver(transport: _transport.Transport, to: Addressee, records: Sequence[Re
     A key claims every record from its first to its last, so one request never spans a lost record.
     """
     outcome = Outcome()
+    for run in unbroken(records):
+        _deliver(transport, to, run, outcome)
+    return outcome
+
+
+def unbroken(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Part records where one is missing: what is said of a range is said of all within."""
     start = 0
     for end in range(1, len(records) + 1):
         if end == len(records) or records[end].seq != records[end - 1].seq + 1:
-            _deliver(transport, to, records[start:end], outcome)
+            yield records[start:end]
             start = end
-    return outcome
 
 
 def _deliver(

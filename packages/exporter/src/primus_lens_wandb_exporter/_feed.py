@@ -9,7 +9,7 @@ from collections import deque
 from typing import Any, Callable, NamedTuple, Optional
 
 from primus_lens_wandb_exporter import _frames, _health
-from primus_lens_wandb_exporter._unspool import Reading, Record
+from primus_lens_wandb_exporter._unspool import LoggedRow, Reading, Record
 
 BATCH_POINTS = 5000
 _RECORDS_A_BATCH = 2000
@@ -63,7 +63,7 @@ class Feed:
         self.holes: deque[Hole] = deque()
         self.gaps: list[dict[str, Any]] = []
         self.facts: dict[str, Any] = {}
-        self.rows: list[tuple[int, str, list[tuple[str, str]]]] = []
+        self.rows: list[LoggedRow] = []
         self.keep_rows = False
         self.hurt = False  # damage was met since the last record
         self.again = False  # reading what was read before: nothing is counted twice
@@ -117,7 +117,8 @@ class Feed:
         full = False
         for offset, item in _frames.scan(data):
             record = self._take(segment, start, data, item)
-            self.at = self.at._replace(segment=segment.index, offset=start + offset)
+            here = self.at
+            self.at = Place(segment.index, start + offset, here.seq, here.reading)
             if record is not None:
                 records.append(record)
                 points += len(record.points)
@@ -149,20 +150,21 @@ class Feed:
             # Without damage in between these were never written: nothing took them any more.
             self._gap(self.at.seq, item.seq - 1, "corrupt" if self.hurt else "spool_full", None)
         self.hurt = False
-        self.at = self.at._replace(seq=item.seq + 1)
+        place = self.at
+        self.at = Place(place.segment, place.offset, item.seq + 1, place.reading)
         try:
             record = self.at.reading.record(item)
         except (ValueError, IndexError, KeyError, TypeError, AttributeError):
             self.damaged(f"{self.stream}-{item.seq}", item.payload)
             self._gap(item.seq, item.seq, "corrupt", None)
             return None
-        refused, self.at.reading.refused_names = self.at.reading.refused_names, 0
-        if refused and not self.again:
-            _health.add("dropped_name", refused)
+        reading = self.at.reading
+        if reading.refused_names and not self.again:
+            _health.add("dropped_name", reading.refused_names)
         if record.facts:
             self.facts.update(record.facts)
-        if record.row is not None and self.keep_rows:
-            self.rows.append(record.row)
+        if reading.logged is not None and self.keep_rows:
+            self.rows.append(reading.logged)
         return record
 
     def take_ready(self) -> Optional[Batch]:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import NamedTuple, Optional, Union
 
 MAGIC = b"PLw1"
-_OUTER = struct.Struct("<4sII")
-_INNER = struct.Struct("<BBQq")
+OUTER = struct.Struct("<4sII")
+INNER = struct.Struct("<BBQq")
 PAYLOAD_LIMIT = 64 << 20  # a length beyond this is damage, not a row
 
 HEAD = 0  # JSON: whose stream this is; opens each segment; its seq is the first record's
@@ -50,8 +50,8 @@ class Damage(NamedTuple):
 
 def encode(kind: int, flags: int, seq: int, step: int, payload: bytes) -> bytes:
     """Return the bytes of one frame."""
-    body = _INNER.pack(kind, flags, seq, step) + payload
-    return _OUTER.pack(MAGIC, len(body), zlib.crc32(body)) + body
+    body = INNER.pack(kind, flags, seq, step) + payload
+    return OUTER.pack(MAGIC, len(body), zlib.crc32(body)) + body
 
 
 def scan(data: bytes, start: int = 0) -> Iterator[tuple[int, Union[Frame, Damage]]]:
@@ -79,18 +79,18 @@ def scan(data: bytes, start: int = 0) -> Iterator[tuple[int, Union[Frame, Damage
 
 
 def _frame_at(data: bytes, at: int) -> Optional[tuple[int, Frame]]:
-    if at + _OUTER.size > len(data):
+    if at + OUTER.size > len(data):
         return None
-    magic, length, crc = _OUTER.unpack_from(data, at)
-    body_at = at + _OUTER.size
+    magic, length, crc = OUTER.unpack_from(data, at)
+    body_at = at + OUTER.size
     end = body_at + length
-    if magic != MAGIC or not _INNER.size <= length <= PAYLOAD_LIMIT or end > len(data):
+    if magic != MAGIC or not INNER.size <= length <= PAYLOAD_LIMIT or end > len(data):
         return None
     body = data[body_at:end]
     if zlib.crc32(body) != crc:
         return None
-    kind, flags, seq, step = _INNER.unpack_from(body)
-    return end, Frame(kind, flags, seq, step, body[_INNER.size :])
+    kind, flags, seq, step = INNER.unpack_from(body)
+    return end, Frame(kind, flags, seq, step, body[INNER.size :])
 
 
 def _may_be_unfinished(data: bytes, at: int) -> bool:

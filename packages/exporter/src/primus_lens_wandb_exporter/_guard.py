@@ -11,6 +11,13 @@ from primus_lens_wandb_exporter import _errors
 reraise = False  # our own tests set it, so that a guard cannot hide a bug from them
 
 
+def swallow(where: str, error: Exception) -> None:
+    """Count a fault of ours; nobody else hears of it."""
+    _errors.note(where, error)
+    if reraise:
+        raise error
+
+
 class Guard:
     """A context that swallows our own exceptions; KeyboardInterrupt and SystemExit pass.
 
@@ -33,8 +40,8 @@ class Guard:
     ) -> bool:
         if kind is None or not isinstance(error, Exception):
             return False
-        _errors.note(self.where, error)
-        return not reraise
+        swallow(self.where, error)
+        return True
 
 
 guard = Guard
@@ -46,10 +53,8 @@ def guarded(where: str, call: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any) -> Any:
         try:
             return call(*args)
-        except Exception as error:
-            _errors.note(where, error)
-            if reraise:
-                raise
+        except Exception as error:  # noqa: BLE001 - as Guard
+            swallow(where, error)
             return None
 
     return run

@@ -117,32 +117,35 @@ def _row_tap(process: Any) -> Callable[[Any], Any]:
     opened = _guard.guarded("row", process.recorder_of)
 
     def wrap(original: Any) -> Any:
-        def _publish_partial_history(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def _publish_partial_history(
+            self: Any, message: Any = None, *others: Any, **named: Any
+        ) -> Any:
+            if others or named:  # as no wandb so far calls it
+                placed = others if message is None else (message, *others)
+                message, publish = _as_given(original, placed, named)
+                return wrap(publish)(self, message)
             try:
                 recorder = recorders[self._stream_id]
             except (AttributeError, KeyError):
                 recorder = opened(self)
             if recorder is None:
-                return original(self, *args, **kwargs)
+                return original(self, message)
             with recorder.lock:
                 try:
-                    message = args[0] if args else next(iter(kwargs.values()))
-                    if extras.as_json:
-                        if recorder.typed is None and message.item:
-                            recorder.typed = not message.item[0].value_json
-                        message.MergeFromString(
-                            extras.as_typed if recorder.typed else extras.as_json
-                        )
+                    if not recorder.value_field:
+                        recorder.value_field = _value_field(message)
+                    for name, text in extras.items:
+                        item = message.item.add()
+                        item.key = name
+                        setattr(item, recorder.value_field, text)
                     given = message.HasField("step") and not recorder.shared
                     step = message.step.num if given else None
                     flush = message.action.flush if message.HasField("action") else step is None
                     recorder.row(_frames.ROW, step, flush, message.SerializeToString())
-                except Exception as error:
-                    _errors.note("row", error)
-                    if _guard.reraise:
-                        raise
+                except Exception as error:  # noqa: BLE001 - no fault of ours reaches the job
+                    _guard.swallow("row", error)
                 try:
-                    return original(self, *args, **kwargs)
+                    return original(self, message)
                 except BaseException:
                     recorder.owned = False
                     raise
@@ -150,6 +153,24 @@ def _row_tap(process: Any) -> Callable[[Any], Any]:
         return _publish_partial_history
 
     return wrap
+
+
+def _as_given(original: Any, placed: Any, named: Any) -> tuple[Any, Any]:
+    """Return the message and a publish that gives wandb's method just this."""
+
+    def publish(self: Any, _message: Any) -> Any:
+        return original(self, *placed, **named)
+
+    return next(iter((*placed, *named.values()))), publish
+
+
+def _value_field(message: Any) -> str:
+    """Name the field in which this row's items hold JSON text.
+
+    In wandb 0.31 a run may give up value_json for typed values, of which "json" is one.
+    """
+    typed = message.item and not message.item[0].value_json
+    return "json" if typed else "value_json"
 
 
 def _serialized(message: Any) -> bytes:

@@ -26,7 +26,11 @@ _NOT_METRICS = frozenset(("_step", "_timestamp", "_runtime", "_wandb", _extras.M
 
 # HistoryItem of wandb_internal.proto; 3 to 8 are the typed forms of wandb 0.31.
 _KEY, _NESTED, _NUMBER_FIELD, _INTEGER, _JSON, _VALUE_JSON = 1, 2, 6, 5, 8, 16
-_KEY_TAG, _VALUE_JSON_TAG = 0x0A, b"\x82\x01"  # fields 1 and 16, both strings
+_ITEM_TAG, _KEY_TAG, _VALUE_JSON_TAG = 0x0A, 0x0A, b"\x82\x01"
+_SHORTEST_ITEM, _TWO_BYTES = (
+    7,
+    0x80,
+)  # tags and lengths alone; a length from here on takes two bytes
 _ITEM = 1  # PartialHistoryRequest.item
 
 
@@ -53,10 +57,7 @@ def from_wandb(payload: bytes) -> Row:
     values: list[tuple[str, str]] = []
     others: list[str] = []
     at = ""
-    for number, item in _protobuf.fields(payload):
-        if number != _ITEM or not isinstance(item, bytes):
-            continue
-        name, text = _item(item)
+    for name, text in _items(payload):
         if name == "_timestamp":
             at = text if _NUMBER(text) and is_time(float(text)) else ""
         elif name not in _NOT_METRICS:
@@ -87,27 +88,30 @@ def is_time(seconds: float) -> bool:
     return _EARLIEST <= seconds <= _LATEST
 
 
-def _item(item: bytes) -> tuple[str, str]:
-    """Return name and JSON text of a HistoryItem.
+def _items(payload: bytes) -> Iterator[tuple[str, str]]:
+    """Yield name and JSON text of each HistoryItem.
 
     Nearly all are a short key followed by a short value_json and nothing else; reading those
     without the general walk halves what the sender's thread costs the job.
     """
-    if len(item) < 2:  # noqa: PLR2004 - neither key nor value
-        return _any_item(item)
-    key_ends = item[1] + 2
-    value_at = key_ends + 3
-    if (
-        item[0] == _KEY_TAG
-        and item[1] < 0x80  # noqa: PLR2004 - a length of one byte
-        and item[key_ends : key_ends + 2] == _VALUE_JSON_TAG
-        and item[key_ends + 2] == len(item) - value_at < 0x80  # noqa: PLR2004 - as above
-    ):
-        return item[2:key_ends].decode(), item[value_at:].decode()
-    return _any_item(item)
+    at, end = 0, len(payload)
+    while at + _SHORTEST_ITEM <= end and payload[at] == _ITEM_TAG and payload[at + 2] == _KEY_TAG:
+        size = payload[at + 1]
+        ends = at + 2 + size
+        key_ends = at + 4 + payload[at + 3]
+        text_at = key_ends + 3
+        if size >= _TWO_BYTES or ends > end or payload[key_ends : text_at - 1] != _VALUE_JSON_TAG:
+            break
+        if payload[text_at - 1] != ends - text_at:
+            break
+        yield payload[at + 4 : key_ends].decode(), payload[text_at:ends].decode()
+        at = ends
+    for number, item in _protobuf.fields(payload[at:]):
+        if number == _ITEM and isinstance(item, bytes):
+            yield _item(item)
 
 
-def _any_item(item: bytes) -> tuple[str, str]:
+def _item(item: bytes) -> tuple[str, str]:
     name, text, typed = "", "", ""
     nested: list[str] = []
     for number, value in _protobuf.fields(item):

@@ -21,7 +21,7 @@ class Recorder:
 
     owned: this process started the run, so it alone numbers the rows. shared: it is one of several
     that write to the run (mode="shared"), which wandb's backend numbers, whatever step is given.
-    typed: its rows come in wandb 0.31's typed encoding, as its first row shows.
+    value_field: where the items of its rows hold their values, as the first row shows.
     lock: held around wandb's own publish and our append together, so both see the rows in one
     order; re-entrant, since a signal handler may log too.
     """
@@ -31,7 +31,7 @@ class Recorder:
         self.lock = threading.RLock()
         self.step = 0
         self.shared = False
-        self.typed: Optional[bool] = None
+        self.value_field = ""
         self.ended = False
         self.refused = 0  # rows wandb itself drops: behind the current step, or after finish
         self._file: Optional[_wandb_file.WandbFile] = None

@@ -22,6 +22,7 @@ from primus_lens_wandb_exporter import (
     _identity,
     _local_file,
     _settings,
+    _spool,
     _transport,
 )
 from primus_lens_wandb_exporter._feed import Batch, Feed
@@ -41,6 +42,7 @@ class LiveSource:
     def __init__(self, recorder: Any) -> None:
         self.recorder = recorder
         self.segments = recorder.spool.segments
+        self._synced_to = 0
 
     def write_queued(self) -> None:
         """Write what the training thread may not write itself."""
@@ -55,12 +57,21 @@ class LiveSource:
         """Write what a later reader must know; False while the training thread is publishing."""
         return self._locked(self.recorder.spool.note, json.dumps(kept).encode())
 
-    def sync(self) -> None:
-        """Bring what is written to the disk, and the pages that follow back to hand."""
-        self.segments[-1].sync()
-        self._locked(self.recorder.spool.keep_at_hand)
+    def sync(self, pause: Callable[[], None]) -> None:
+        """Bring what is written to the disk, and the pages that follow back to hand.
 
-    def _locked(self, call: Callable[..., None], *args: bytes) -> bool:
+        As many as were written since the last time, and half of that more.
+        """
+        newest = self.segments[-1]
+        newest.sync()
+        written_to = newest.index * _spool.SEGMENT_BYTES + newest.size
+        written, self._synced_to = written_to - self._synced_to, written_to
+        ahead = min(max(written * 3 // 2, 1), _spool.SEGMENT_BYTES)
+        for nearest in range(0, ahead, _spool.AT_HAND_BYTES):
+            self._locked(self.recorder.spool.keep_at_hand, nearest)
+            pause()
+
+    def _locked(self, call: Callable[..., None], *args: Any) -> bool:
         if not self.recorder.lock.acquire(timeout=_LOCK_WAITS_S):
             return False
         try:
@@ -207,7 +218,8 @@ class Sender:
                 if not full:
                     return
                 feed.take_ready()
-                feed.put_off(ready, [(ready.records[0].seq, ready.records[-1].seq)])
+                runs = _delivery.unbroken(ready.records)
+                feed.put_off(ready, [(run[0].seq, run[-1].seq) for run in runs])
             elif full or self._due(feed, ready, now):
                 self._post(feed, feed.take_ready())
             else:
@@ -356,7 +368,7 @@ class Sender:
         for feed in self.live:
             if feed.source.segments and feed.at.seq > feed.synced_seq:
                 feed.synced_seq = feed.at.seq
-                feed.source.sync()
+                feed.source.sync(self._pause)
 
     def _write_rows(self, feed: Feed) -> None:
         if not feed.rows:

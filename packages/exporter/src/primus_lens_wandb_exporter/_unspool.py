@@ -6,6 +6,7 @@ segment is deleted, so a stranger can go on where this process stopped.
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Optional
 
 from primus_lens_wandb_exporter import _frames, _points, _protobuf
@@ -17,14 +18,20 @@ _GOALS = {1: "minimize", 2: "maximize"}
 _STEP_LIMIT = (1 << 63) - 1
 
 
+LoggedRow = tuple[int, str, list[tuple[str, str]]]
+
+
 class Record(NamedTuple):
-    """One numbered record. points: JSON texts of points. facts: fields of `run`, or None."""
+    """One numbered record. points: JSON texts of points. facts: fields of `run`, or None.
+
+    It waits for its request, many at a time, so it holds no container that it does not need: they
+    would make the garbage collector walk through the job's own objects more often.
+    """
 
     seq: int
     points: list[str]
-    facts: Optional[dict[str, Any]]
-    definitions: list[dict[str, Any]]
-    row: Optional[tuple[int, str, list[tuple[str, str]]]]
+    facts: Optional[dict[str, Any]] = None
+    definitions: Sequence[dict[str, Any]] = ()
 
 
 class Reading:
@@ -33,6 +40,9 @@ class Reading:
     config, summary: all that was said of each. definitions: metric or glob name -> what
     define_metric said. latest: last value of each step metric, "" while there is none. row,
     row_step, row_at: the row that is not complete yet. ended: the run's end was read.
+
+    Of the latest frame alone: logged, the row it was, as step, time and values, or None;
+    refused_names: how many names the protocol has no place for.
     """
 
     def __init__(self, kept: Optional[dict[str, Any]] = None) -> None:
@@ -47,6 +57,7 @@ class Reading:
         self.ended: bool = kept.get("ended", False)
         self.origin: str = ""
         self.names: dict[str, str] = {}
+        self.logged: Optional[LoggedRow] = None
         self.refused_names = 0
 
     def kept(self) -> dict[str, Any]:
@@ -74,11 +85,12 @@ class Reading:
 
     def record(self, frame: _frames.Frame) -> Record:
         """Say what a frame says. Raises ValueError or IndexError if it says nothing readable."""
+        self.logged, self.refused_names = None, 0
         if frame.kind in (_frames.ROW, _frames.PLAIN_ROW):
             return self._row_record(frame)
         points: list[str] = []
         facts: Optional[dict[str, Any]] = None
-        definitions: list[dict[str, Any]] = []
+        definitions: Sequence[dict[str, Any]] = ()
         if frame.kind == _frames.RUN:
             said = json.loads(frame.payload)
             facts = {**said["facts"], "config": self._configure(said["config"])}
@@ -93,7 +105,7 @@ class Reading:
             self.ended = True
             points = self._complete()
             facts = _exit_facts(frame.payload)
-        return Record(frame.seq, points, facts, definitions, None)
+        return Record(frame.seq, points, facts, definitions)
 
     def _row_record(self, frame: _frames.Frame) -> Record:
         points = self._complete() if frame.flags & _frames.ADVANCES else []
@@ -109,7 +121,8 @@ class Reading:
         points.extend(self._points(row.values))
         if frame.flags & _frames.FLUSHES:
             points.extend(self._complete())
-        return Record(frame.seq, points, None, [], (frame.step, row.at, row.values))
+        self.logged = (frame.step, row.at, row.values)
+        return Record(frame.seq, points)
 
     def _points(self, values: Any) -> list[str]:
         end = f',"step":{self.row_step}'
