@@ -9,6 +9,7 @@ from receiver import accept, refuse
 from streams import Bench, log, steps
 
 from primus_lens_wandb_exporter import (
+    _delivery,
     _evidence,
     _frames,
     _guard,
@@ -332,6 +333,22 @@ def test_one_broken_stream_does_not_stop_the_others(bench, receiver, monkeypatch
     bench.tick(3)
     assert steps(receiver, "r2") == [0, 1, 2]
     assert steps(receiver, "r1") == []
+
+
+def test_a_fault_of_ours_in_delivering_costs_a_try(bench, receiver, monkeypatch):
+    """What was in hand when an error of ours struck is tried again, and arrives."""
+    monkeypatch.setattr(_guard, "reraise", False)
+    deliver, faults = _delivery.deliver, iter([MemoryError()])
+
+    def sometimes(*args):
+        for fault in faults:
+            raise fault
+        return deliver(*args)
+
+    monkeypatch.setattr(_delivery, "deliver", sometimes)
+    log(bench.stream(), 0, 5)
+    bench.settle()
+    assert steps(receiver) == list(range(5))
 
 
 def test_a_job_that_hangs_in_wandb_does_not_stop_delivery(bench, receiver):

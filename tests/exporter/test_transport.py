@@ -4,6 +4,7 @@ import base64
 import gzip
 import http.server
 import json
+import math
 import socket
 import ssl
 import subprocess
@@ -13,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from receiver import accept, refuse
+
+from primus_lens_wandb_exporter import _transport
 
 
 @pytest.mark.parametrize(
@@ -40,11 +43,25 @@ def test_a_409_says_what_is_known(transport, receiver):
     assert (found.kind, found.known) == ("known", ((1, 4), (9, 9)))
 
 
-@pytest.mark.parametrize("body", [{"error": "x"}, {"accepted": 3}, {"accepted": [[1]]}, [1]])
+UNUSABLE = [
+    {"error": "x"},
+    {"accepted": 3},
+    {"accepted": [[1]]},
+    [1],
+    {"accepted": [[1, math.inf]]},
+]
+
+
+@pytest.mark.parametrize("body", UNUSABLE)
 def test_a_409_that_cannot_be_read_is_kept(transport, receiver, body):
     """Without usable ranges nothing may be forgotten."""
     receiver.answer = refuse(409, body)
     assert transport(receiver.url).post("/wandb/metrics", b"{}").kind == "retry"
+
+
+def test_a_409_nested_beyond_reading_is_kept():
+    """An answer that would take Python's stack apart is one that cannot be read."""
+    assert _transport._verdict(409, "", b"[" * 100_000).kind == "retry"
 
 
 def test_a_redirect_is_not_followed(transport, receiver):

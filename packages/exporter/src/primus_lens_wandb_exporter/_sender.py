@@ -240,7 +240,12 @@ class Sender:
         """Send one batch; True when nothing of it is left to try again."""
         if batch is None or not batch.records:
             return True
-        outcome = _delivery.deliver(self.transport, self._addressee(feed), batch.records)
+        try:
+            outcome = _delivery.deliver(self.transport, self._addressee(feed), batch.records)
+        except Exception:  # a fault of ours costs a try, not the rows
+            feed.put_off(batch, [(batch.records[0].seq, batch.records[-1].seq)])
+            self._back_off(0.0)
+            raise
         for (first, last), points in outcome.lost:
             feed.lose(first, last, points)
         feed.put_off(batch, outcome.left)

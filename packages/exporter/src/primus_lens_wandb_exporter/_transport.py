@@ -167,7 +167,7 @@ def _known(text: bytes) -> list[tuple[int, int]]:
     try:
         ranges = json.loads(text)["accepted"]
         return [(int(first), int(last)) for first, last in ranges]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return []
 
 
