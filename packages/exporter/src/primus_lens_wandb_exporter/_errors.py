@@ -1,5 +1,6 @@
 """What went wrong inside the exporter: counted by place, kept for `status`, told once a minute."""
 
+import contextlib
 import sys
 import time
 import traceback
@@ -14,13 +15,18 @@ _told: dict[str, float] = {}
 
 
 def note(where: str, error: BaseException) -> None:
-    """Count an error of ours and keep its last line; when debugging, tell its traceback."""
+    """Count an error of ours and keep its last line; when debugging, tell its traceback.
+
+    Never raises: a job's tests may have replaced the clock, `open` or stderr under us.
+    """
     counts[where] = counts.get(where, 0) + 1
-    if len(kept) < _KEPT:
-        line = "".join(traceback.format_exception_only(type(error), error)).strip()
-        kept.append((time.time(), where, line))
-    if debug:
-        tell(where, "".join(traceback.format_exception(type(error), error, error.__traceback__)))
+    with contextlib.suppress(Exception):
+        if len(kept) < _KEPT:
+            line = "".join(traceback.format_exception_only(type(error), error)).strip()
+            kept.append((time.time(), where, line))
+        if debug:
+            trace = traceback.format_exception(type(error), error, error.__traceback__)
+            tell(where, "".join(trace))
 
 
 def tell(topic: str, text: str) -> None:
