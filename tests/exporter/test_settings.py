@@ -121,3 +121,26 @@ def test_an_identity_survives_the_spool():
     """What a segment's head keeps reads back equal, unknown fields aside."""
     found = _identity.from_env({"POD_NAME": "p", "RANK": "1"})
     assert _identity.from_plain({**found.plain(), "later": 1}) == found
+
+
+PATHS = {
+    "PRIMUS_LENS_WANDB_SPOOL_DIR": "spool_dir",
+    "PRIMUS_LENS_WANDB_OUTPUT_PATH": "output_path",
+    "PRIMUS_LENS_API_TOKEN_FILE": "token_file",
+}
+
+
+@pytest.mark.parametrize("name, field", PATHS.items())
+def test_a_relative_path_is_fixed_when_it_is_read(tmp_path, monkeypatch, name, field):
+    """A job that changes its working directory later leaves its spool, file and token in place."""
+    monkeypatch.chdir(tmp_path)
+    assert getattr(_settings.read({name: "here/x"}), field).startswith(f"{tmp_path}/here/x")
+
+
+def test_a_relative_path_without_a_working_directory_stays(tmp_path, monkeypatch):
+    """In a folder that was deleted the settings can still be read."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert _settings.read({"PRIMUS_LENS_WANDB_OUTPUT_PATH": "x"}).output_path == "x"

@@ -79,10 +79,10 @@ def read(env: Mapping[str, str]) -> Settings:
         base_url_given=bool(env.get("PRIMUS_LENS_API_BASE_URL", "").strip()),
         reporting=value("PRIMUS_LENS_WANDB_API_REPORTING", _truth, True),
         token=env.get("PRIMUS_LENS_API_TOKEN", "").strip(),
-        token_file=env.get("PRIMUS_LENS_API_TOKEN_FILE", "").strip(),
+        token_file=_fixed(env.get("PRIMUS_LENS_API_TOKEN_FILE", "").strip()),
         use_proxy=value("PRIMUS_LENS_USE_PROXY", _truth, False),
         save_local=value("PRIMUS_LENS_WANDB_SAVE_LOCAL", _truth, True),
-        output_path=env.get("PRIMUS_LENS_WANDB_OUTPUT_PATH", "").strip(),
+        output_path=_fixed(env.get("PRIMUS_LENS_WANDB_OUTPUT_PATH", "").strip()),
         enhance=value("PRIMUS_LENS_WANDB_ENHANCE_METRICS", _truth, False),
         mark_rows=value("PRIMUS_LENS_WANDB_MARK_ROWS", _truth, True),
         batch_points=value("PRIMUS_LENS_WANDB_BATCH_SIZE", _at_least_one, 100),
@@ -99,7 +99,15 @@ def spool_dir(parent: str) -> str:
 
     Never the given folder itself: that may be shared, and ours has to be private.
     """
-    return os.path.join(parent or _temporary(), f"primus-lens-{os.getuid()}")
+    return os.path.join(_fixed(parent) or _temporary(), f"primus-lens-{os.getuid()}")
+
+
+def _fixed(path: str) -> str:
+    """Return a path that still means the same when the job changes its working directory."""
+    try:
+        return path and os.path.abspath(path)
+    except OSError:
+        return path  # the working directory is gone already
 
 
 def _temporary() -> str:
