@@ -3,6 +3,7 @@
 The one broad `except` elsewhere is that of the rows' tap: there a call costs too much.
 """
 
+import signal
 from types import TracebackType
 from typing import Any, Callable, Optional
 
@@ -12,10 +13,34 @@ reraise = False  # our own tests set it, so that a guard cannot hide a bug from 
 
 
 def swallow(where: str, error: Exception) -> None:
-    """Count a fault of ours; nobody else hears of it."""
-    _errors.note(where, error)
-    if reraise:
-        raise error
+    """Count a fault of ours; nobody else hears of it. What a signal handler raised is raised on."""
+    if not _is_the_jobs(error):
+        _errors.note(where, error)
+        if not reraise:
+            return
+    raise error
+
+
+def _is_the_jobs(error: Exception) -> bool:
+    """Say whether a signal handler of the job raised this, in the middle of our work.
+
+    It interrupts whatever runs, a time limit by SIGALRM for one, and has to reach the job.
+    """
+    handlers = {_code(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code in handlers:
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _code(handler: Any) -> Any:
+    """Return the code a handler runs: of a function, a method, a partial or what is callable."""
+    handler = getattr(handler, "func", handler)
+    if not hasattr(handler, "__code__"):
+        handler = getattr(handler, "__func__", None) or type(handler).__call__
+    return getattr(handler, "__code__", None)
 
 
 class Guard:

@@ -109,7 +109,8 @@ def _row_tap(process: Any) -> Callable[[Any], Any]:
 
     We come first because the thread wakes from publishing with cold caches and the interpreter
     lock contended: the same work took 20 us there instead of 8 (and no row is lost to a death in
-    between). When publishing fails, wandb's step numbers are no longer ours to know.
+    between). When publishing fails, or an exception of a signal handler keeps it from beginning,
+    wandb's step numbers are no longer ours to know.
 
     All in one function: in a job, whose other code fills the caches, a call more is 0.1 to 0.2 us.
     """
@@ -132,19 +133,19 @@ def _row_tap(process: Any) -> Callable[[Any], Any]:
                 return original(self, message)
             with recorder.lock:
                 try:
-                    if not recorder.value_field:
-                        recorder.value_field = _value_field(message)
-                    for name, text in extras.items:
-                        item = message.item.add()
-                        item.key = name
-                        setattr(item, recorder.value_field, text)
-                    given = message.HasField("step") and not recorder.shared
-                    step = message.step.num if given else None
-                    flush = message.action.flush if message.HasField("action") else step is None
-                    recorder.row(_frames.ROW, step, flush, message.SerializeToString())
-                except Exception as error:  # noqa: BLE001 - no fault of ours reaches the job
-                    _guard.swallow("row", error)
-                try:
+                    try:
+                        if not recorder.value_field:
+                            recorder.value_field = _value_field(message)
+                        for name, text in extras.items:
+                            item = message.item.add()
+                            item.key = name
+                            setattr(item, recorder.value_field, text)
+                        given = message.HasField("step") and not recorder.shared
+                        step = message.step.num if given else None
+                        flush = message.action.flush if message.HasField("action") else step is None
+                        recorder.row(_frames.ROW, step, flush, message.SerializeToString())
+                    except Exception as error:  # noqa: BLE001 - no fault of ours reaches the job
+                        _guard.swallow("row", error)
                     return original(self, message)
                 except BaseException:
                     recorder.owned = False
