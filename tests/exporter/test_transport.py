@@ -1,6 +1,7 @@
 """One POST, one verdict: what is sent with it and what each answer means."""
 
 import base64
+import contextlib
 import gzip
 import http.server
 import json
@@ -224,3 +225,45 @@ def test_accepting_means_the_server_answered(transport, receiver):
     found = transport(receiver.url).post("/x", b"{}")
     assert found.kind == "retry"
     assert "refused" in found.said
+
+
+def test_a_page_for_people_is_no_receipt():
+    """A login page answers 200 to everything; what was sent to it is kept."""
+    said = _transport._verdict(200, "", b"\n<!DOCTYPE html><title>Log in</title>")
+    assert (said.kind, said.status) == ("retry", 200)
+    assert _transport._verdict(204, "", b"").kind == "accepted"
+
+
+SLOW = {
+    "headers": (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x", b"\r\nContent-Length: 2\r\n\r\n{}"),
+    "a body": (b"HTTP/1.1 200 OK\r\nContent-Length: 42\r\n\r\n{", b" ", b"}"),
+    "promises": (b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 204 OK\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("part", SLOW)
+def test_an_answer_that_trickles_is_given_up(transport, monkeypatch, part):
+    """The time limit is for the whole answer: a byte now and then does not prolong it."""
+    monkeypatch.setattr(_transport, "TIMEOUT_S", 0.5)
+    first, drop, last = SLOW[part]
+    gone = threading.Event()
+
+    def serve(listening):
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            received = b""
+            while not received.endswith(b"{}"):
+                received += connection.recv(65536)
+            connection.sendall(first)
+            for _ in range(40):
+                gone.wait(0.05)
+                connection.sendall(drop)
+            connection.sendall(last)
+            gone.wait(10)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor() as pool:
+        served = pool.submit(serve, listening)
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/api/v1"
+        assert transport(url).post("/wandb/metrics", b"{}").kind == "retry"
+        gone.set()
+        served.result()

@@ -1,7 +1,9 @@
 """Seventh room: one POST, one verdict. Never raises to say what became of it."""
 
 import base64
+import functools
 import http.client
+import io
 import json
 import ssl
 import time
@@ -22,7 +24,7 @@ ACCEPTED, RETRY, SPLIT, POISON, DROP, KNOWN = (
     "known",
 )
 
-TIMEOUT_S = 10.0  # a server that says nothing for so long is treated as absent
+TIMEOUT_S = 10.0  # a server whose answer is not whole by then is treated as absent
 _GZIP_FROM = 1024  # smaller bodies fit one packet anyway
 _ANSWER_LIMIT = 1 << 20
 _BY_STATUS = {409: KNOWN, 413: SPLIT, 400: POISON, 422: POISON, 415: DROP}
@@ -40,6 +42,38 @@ class Verdict(NamedTuple):
     retry_after_s: float = 0.0
     known: tuple[tuple[int, int], ...] = ()
     said: str = ""
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer that has to be whole by a time, however slowly its bytes trickle in."""
+
+    def __init__(self, whole_by: float, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp: Any = io.BufferedReader(_Bytes(self.fp.detach(), sock, whole_by))
+
+
+class _Bytes(io.RawIOBase):
+    """The bytes of a socket until a time; without it each byte would start the time limit anew."""
+
+    def __init__(self, raw: Any, sock: Any, until: float) -> None:
+        self._raw, self._sock, self._until = raw, sock, until
+
+    def readable(self) -> bool:
+        """Say that they can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> Any:
+        """Read what is there; raises TimeoutError when the time is over."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer was not whole in time")
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._raw.close()
+        super().close()
 
 
 class Transport:
@@ -102,6 +136,8 @@ class Transport:
         if self._connection is None:
             self._connection = self._new_connection(left)
         self._connection.timeout = left
+        whole_by = time.monotonic() + left
+        self._connection.response_class = functools.partial(_Answer, whole_by)  # type: ignore[assignment]  # what is called as the class is
         if self._connection.sock is not None:
             self._connection.sock.settimeout(left)
         return self._connection
@@ -155,7 +191,9 @@ def _credentials(proxy: urllib.parse.SplitResult) -> dict[str, str]:
 def _verdict(status: int, retry_after: str, text: bytes) -> Verdict:
     said = text[:500].decode("utf-8", "replace")
     if 200 <= status < 300:  # noqa: PLR2004 - success, as HTTP says
-        return Verdict(ACCEPTED, status)
+        # A page for people is no receipt: what is logged in to first answers so, whatever it got.
+        is_page = text.lstrip().startswith(b"<")
+        return Verdict(RETRY if is_page else ACCEPTED, status, said=said if is_page else "")
     kind = _BY_STATUS.get(status, RETRY)
     if kind == KNOWN:
         known = _known(text)
