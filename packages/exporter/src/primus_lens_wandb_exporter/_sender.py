@@ -190,8 +190,7 @@ class Sender:
                 self._fresh(feed, now)
         if now >= self._next_sync:
             self._next_sync = now + SYNC_S
-            with _guard.guard("sync"):
-                self._sync()
+            self._sync()
         if self._may_try():
             with _guard.guard("backlog"):
                 self._backlog()
@@ -373,7 +372,8 @@ class Sender:
         for feed in self.live:
             if feed.source.segments and feed.at.seq > feed.synced_seq:
                 feed.synced_seq = feed.at.seq
-                feed.source.sync(self._pause)
+                with _guard.guard("sync"):
+                    feed.source.sync(self._pause)
 
     def _write_rows(self, feed: Feed) -> None:
         if not feed.rows:

@@ -75,11 +75,27 @@ class Segment:
         """Return these bytes; fewer if the file is shorter. Raises OSError when it is gone."""
         if not self.path:
             return os.pread(self.fd, end - start, start)
-        fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return self._read_held(start, end)
         try:
             return os.pread(fd, end - start, start)
         finally:
             os.close(fd)
+
+    def _read_held(self, start: int, end: int) -> bytes:
+        """Read what the writer holds: somebody deleted its file, and may have deleted the folder.
+
+        The training thread may close it meanwhile, so each is looked at once.
+        """
+        room, fd = self.room, self.fd
+        if room is None and fd < 0:
+            raise FileNotFoundError(f"{self.path} is gone")
+        try:
+            return room[start:end] if room is not None else os.pread(fd, end - start, start)
+        except ValueError as error:
+            raise FileNotFoundError(f"{self.path} is gone") from error
 
     def sync(self) -> None:
         """Bring what is written to the disk (a power cut takes only what came after)."""
@@ -219,8 +235,8 @@ class Spool:
 
     def _rotate(self, first: int, room: int, *, memory: bool = False) -> Segment:
         """Begin a segment whose first record is `first` and takes `room` bytes."""
-        if self.segments and self.segments[-1].path:
-            self.segments[-1].close()
+        if self.segments and os.path.exists(self.segments[-1].path):
+            self.segments[-1].close()  # one that somebody deleted is still read from what we hold
         head = _frames.encode(_frames.HEAD, 0, first, 0, self.head)
         segment = None
         if not memory:
@@ -252,10 +268,13 @@ class Spool:
 
     def _disk_segment(self, first: int) -> Optional[Segment]:
         try:
+            if self._lock_fd >= 0 and not os.path.isdir(self.folder):
+                os.close(self._lock_fd)  # somebody deleted the folder
+                self._lock_fd = -1
             if self._lock_fd < 0:
                 self._open_folder()
             path = os.path.join(self.folder, f"{self._made:08d}{SUFFIX}")
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
             fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             _errors.note("spool_open", error)
