@@ -127,8 +127,8 @@ install_exporter() {
     [ "$dry_run" = no ] || return 0
     is_active || fail "installed, but a new $python does not watch for wandb; was another one meant?"
     say "$PACKAGE $(installed) is installed and is active in $python"
-    case ${PRIMUS_LENS_WANDB_HOOK:-} in
-        false | False | FALSE | 0 | no | off)
+    case $(printf '%s' "${PRIMUS_LENS_WANDB_HOOK:-}" | tr '[:upper:]' '[:lower:]') in
+        false | 0 | no | off)
             say "but PRIMUS_LENS_WANDB_HOOK=$PRIMUS_LENS_WANDB_HOOK is set: jobs with it report nothing"
             ;;
     esac

@@ -193,9 +193,10 @@ def test_an_environment_without_pip_is_served_by_uv(wheel, tmp_path):
     assert not is_active(environment)
 
 
-def test_a_switched_off_hook_is_told(environment, wheel):
+@pytest.mark.parametrize("word", ["false", "Off"])
+def test_a_switched_off_hook_is_told(environment, wheel, word):
     """With PRIMUS_LENS_WANDB_HOOK=false around, the script says that jobs report nothing."""
-    said = install(environment, "--from", wheel, PRIMUS_LENS_WANDB_HOOK="false")
+    said = install(environment, "--from", wheel, PRIMUS_LENS_WANDB_HOOK=word)
     assert "jobs with it report nothing" in said
 
 
