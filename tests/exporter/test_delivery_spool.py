@@ -451,3 +451,15 @@ def test_a_stream_that_cannot_be_synced_leaves_the_others_synced(tmp_path, recei
     bench.tick()
     assert len(synced) == 1
     bench.die()
+
+
+def test_the_lock_of_a_long_job_stays_young(tmp_path, receiver):
+    """Who clears temporary folders by age finds the lock of a living job just touched."""
+    bench = Bench(tmp_path, receiver.url)
+    log(bench.stream(), 0, 1)
+    (lock,) = tmp_path.glob("primus-lens-*/s1/owner.lock")
+    os.utime(lock, (1e9, 1e9))
+    bench.sender._next_adoption = 0.0
+    bench.sender.tick()
+    assert lock.stat().st_mtime > 1e9
+    bench.die()

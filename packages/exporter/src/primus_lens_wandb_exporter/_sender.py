@@ -197,6 +197,9 @@ class Sender:
         self._tidy()
         if now >= self._next_adoption and self.settings.reporting:
             self._next_adoption = now + ADOPT_S
+            for feed in self.live:
+                with _guard.guard("keep_young"):
+                    feed.source.recorder.spool.keep_young()
             with _guard.guard("adopt"):
                 self.adopt()
 
