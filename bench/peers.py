@@ -37,6 +37,7 @@ async def lens(steps: int, folder: Path) -> list[dict[str, float]]:
             1,
             "",
             Row(RunId("r"), "wandb", step, 1.7e9 + step, dict(zip(NAMES, values, strict=True)), {}),
+            1.7e9 + step,
         )
         for step, values in enumerate(data.T.tolist())
     ]

@@ -42,7 +42,7 @@ async def grow(database: Database, first: int, last: int) -> None:
         )
         at = time.time() - ROWS_EACH
         rows = [
-            PlacedRow(uid, 1, "", Row(RunId("r"), "wandb", step, at + step, row, {}))
+            PlacedRow(uid, 1, "", Row(RunId("r"), "wandb", step, at + step, row, {}), at + step)
             for uid in uids
             for step in range(ROWS_EACH)
             for row in [dict.fromkeys(METRICS, 1.0 / (step + 1))]

@@ -65,6 +65,7 @@ def run_of(workload: str, steps: int, metrics: int, name: str = NAME) -> list[Pl
             1,
             "pod",
             Row(RunId("r"), "wandb", step, 1.7e9 + step / 4, dict(zip(names, at, strict=True)), {}),
+            1.7e9 + step / 4,
         )
         for step, at in enumerate(columns)
     ]

@@ -32,7 +32,9 @@ async def fill_long(data_directory: Path, workload: str, steps: int) -> None:
             await runs.serials(connection, {(uid, run): Sender(uid)}, now=time.time())
             for first in range(0, steps, BODY_POINTS):
                 rows = [
-                    PlacedRow(uid, 1, "", Row(run, "wandb", s, 1.7e9 + s / 4, values, {}))
+                    PlacedRow(
+                        uid, 1, "", Row(run, "wandb", s, 1.7e9 + s / 4, values, {}), 1.7e9 + s / 4
+                    )
                     for s in range(first, min(steps, first + BODY_POINTS))
                     for values in [{name: value(n, s, steps) for n, name in enumerate(names)}]
                 ]

@@ -36,6 +36,7 @@ def rows_of(workloads, random, first, at):
             1,
             "",
             Row(RunId("r"), "wandb", first + i, at + i, dict(zip(NAMES, row, strict=True)), {}),
+            at + i,
         )
         for uid, of_run in zip(workloads, values.tolist(), strict=True)
         for i, row in enumerate(of_run)

@@ -20,7 +20,7 @@ POINTS = st.lists(
 
 def placed(rows, workload="w", serial=1):
     """Rows under one run of a workload."""
-    return [PlacedRow(WorkloadUid(workload), serial, "", row) for row in rows]
+    return [PlacedRow(WorkloadUid(workload), serial, "", row, row.at) for row in rows]
 
 
 def admitted(points):

@@ -253,7 +253,7 @@ def test_writer_that_was_there_before_the_range_is_not_missed(database_dsn):
             await add_steps(database, 0, 20)
             late = reading.report("w", [(3, 2000.0, {"a": -1}, {})])
             [row] = late.rows
-            placed = [points_write.PlacedRow("w", 1, "", row)]
+            placed = [points_write.PlacedRow("w", 1, "", row, row.at)]
             async with database.connection() as writer, writer.transaction():
                 await points_write.merge_steps(writer, placed)
                 assert await Compaction(database, reading.TINY).sweep(now=reading.LATER) == 2
@@ -291,7 +291,7 @@ def test_small_ranges_become_one_beside_a_writer_that_marks_them(database_dsn):
                 await Compaction(database, reading.TINY).sweep(now=reading.LATER)
             await add_steps(database, 10, 13)
             late = reading.report("w", [(3, 2000.0, {"a": -1}, {})])
-            placed = [points_write.PlacedRow("w", 1, "", late.rows[0])]
+            placed = [points_write.PlacedRow("w", 1, "", late.rows[0], late.rows[0].at)]
             async with database.connection() as writer, writer.transaction():
                 await points_write.merge_steps(writer, placed)
                 sealed = await writer.fetch("SELECT * FROM run_last FOR UPDATE")
@@ -417,7 +417,7 @@ def test_range_is_split_after_a_writer_that_marks_the_whole(database_dsn):
             await add_steps(database, 0, 49)
             [(axis_id,)] = await database.fetch("SELECT axis_id FROM chunk_axis")
             late = reading.report("w", [(105, 2000.0, {"a": -1}, {})])
-            placed = [points_write.PlacedRow("w", 1, "", late.rows[0])]
+            placed = [points_write.PlacedRow("w", 1, "", late.rows[0], late.rows[0].at)]
             async with database.connection() as writer, writer.transaction():
                 await points_write.merge_steps(writer, placed)
                 sealed = await writer.fetch("SELECT * FROM run_last FOR UPDATE")

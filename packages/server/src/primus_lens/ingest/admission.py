@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from primus_lens.ingest import wire
+from primus_lens.ingest import clocks, wire
 from primus_lens.model import errors
 from primus_lens.model.points import Gap, RecordRange, Report, Row, RunId, Sender, same
 
@@ -33,7 +33,7 @@ def admit_metrics(
         (m.step, m.name, m.value, arrival if m.timestamp is None else m.timestamp)
         for m in message.metrics
     )
-    report = _report(message, points, len(message.metrics), size_bytes, records)
+    report = _report(message, points, len(message.metrics), size_bytes, records, now=now)
     return msgspec.structs.replace(
         report,
         run_facts=msgspec.to_builtins(message.run) if message.run else {},
@@ -52,7 +52,7 @@ def admit_logs(
         for row in message.logs
         for name, value in row.data.items()
     )
-    return _report(message, points, len(message.logs), size_bytes, records)
+    return _report(message, points, len(message.logs), size_bytes, records, now=now)
 
 
 def _report(
@@ -61,6 +61,8 @@ def _report(
     count: int,
     size_bytes: int,
     records: RecordRange | None,
+    *,
+    now: float,
 ) -> Report:
     run_id = RunId(message.run_id)
     return Report(
@@ -69,6 +71,9 @@ def _report(
         points=count,
         size_bytes=size_bytes,
         records=records,
+        # Only numbered reports tell for certain when they were sent: others may be sent again as
+        # they were.
+        behind_s=clocks.behind_s(message.timestamp, now=now) if records else 0.0,
         run_id=run_id,
         data_source=message.source,
     )

@@ -7,6 +7,8 @@ written one after another, which keeps the order of arrival.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from primus_lens.model.points import PlacedRow, Row, same
 
 
@@ -19,7 +21,7 @@ def layers(rows: Iterable[PlacedRow]) -> list[list[PlacedRow]]:
         stack = stacks.setdefault(key, [])
         if stack and _agree(stack[-1].row.metrics, row.metrics):
             joined = _joined(stack[-1].row, row)
-            stack[-1] = PlacedRow(placed.workload_uid, placed.serial, placed.pod_uid, joined)
+            stack[-1] = msgspec.structs.replace(stack[-1], row=joined)
         else:
             stack.append(placed)
     depth = max(map(len, stacks.values()), default=0)

@@ -11,7 +11,7 @@ import msgspec
 
 import primus_lens.ingest.layers as layering
 import primus_lens.store.streams as stored_streams
-from primus_lens.ingest import streams, targets
+from primus_lens.ingest import clocks, streams, targets
 from primus_lens.model import errors
 from primus_lens.model.points import (
     IMPORT_STREAM,
@@ -152,7 +152,13 @@ class GroupTransaction:
         senders = {(uid, report.run_id): report.sender for report, uid in told}
         serials = await runs.serials(self._connection, senders, now=self._now)
         rows = [
-            PlacedRow(uid, serials[uid, report.run_id], report.sender.pod_uid, row)
+            PlacedRow(
+                uid,
+                serials[uid, report.run_id],
+                report.sender.pod_uid,
+                row,
+                clocks.by_ours(row.at, behind_s=report.behind_s, now=self._now),
+            )
             for report, uid in told
             for row in report.rows
         ]
@@ -168,6 +174,7 @@ class GroupTransaction:
 
     async def _note_facts(self, report: Report, uid: WorkloadUid, serial: int) -> None:
         if report.run_facts or report.definitions:
+            attempt = report.run_facts.get("attempt")
             await runs.note_facts(
                 self._connection,
                 workload_uid=uid,
@@ -175,6 +182,9 @@ class GroupTransaction:
                 facts={**report.run_facts, **runs.pod_facts(report.sender)},
                 definitions=report.definitions,
                 target_step=targets.target_step(report.run_facts.get("config") or {}),
+                attempt_at=None
+                if attempt is None
+                else clocks.by_ours(attempt, behind_s=report.behind_s, now=self._now),
             )
         if report.gaps:
             await runs.note_gaps(

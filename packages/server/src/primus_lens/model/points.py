@@ -42,12 +42,16 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class PlacedRow(msgspec.Struct, frozen=True):
-    """A row with the workload and the run's serial it is stored under."""
+    """A row with the workload and the run's serial it is stored under.
+
+    at_ours: when it was logged by the server's clock, Unix seconds; tells what is newest.
+    """
 
     workload_uid: WorkloadUid
     serial: int
     pod_uid: str
     row: Row
+    at_ours: float
 
 
 class RecordRange(msgspec.Struct, frozen=True):
@@ -71,7 +75,8 @@ class Report(msgspec.Struct, frozen=True):
     """One request's worth of rows, checked and stamped, ready to be stored.
 
     size_bytes: of the body it came in, for bounding what waits. run_facts and definitions: as the
-    wire carried them. points: how many the sender counts.
+    wire carried them. points: how many the sender counts. behind_s: by how much the sender's clock
+    is behind the server's.
     """
 
     sender: Sender
@@ -84,6 +89,7 @@ class Report(msgspec.Struct, frozen=True):
     run_facts: Mapping[str, Any] = msgspec.field(default_factory=dict)
     definitions: Sequence[Mapping[str, Any]] = ()
     gaps: Sequence[Gap] = ()
+    behind_s: float = 0.0
 
 
 class Receipt(msgspec.Struct, frozen=True):

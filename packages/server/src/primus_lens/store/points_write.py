@@ -74,26 +74,26 @@ async def note_latest(
     now: Unix seconds of the server's clock. In this order, which compaction relies on: the row of
     run_last is locked first, then the ranges that are there by then are marked.
     """
-    latest: dict[tuple[str, int, str], tuple[list[Row], dict[str, Any]]] = {}
+    latest: dict[tuple[str, int, str], tuple[float, list[Row], dict[str, Any]]] = {}
     # Of those of one time and step the last to come is the newest.
-    oldest_first = sorted(rows, key=lambda placed: (placed.row.at, placed.row.step))
+    oldest_first = sorted(rows, key=lambda placed: (placed.at_ours, placed.row.step))
     for placed in reversed(oldest_first):
         key = (placed.workload_uid, placed.serial, placed.row.data_source)
-        newest_first, values = latest.setdefault(key, ([], {}))
+        _, newest_first, values = latest.setdefault(key, (placed.at_ours, [], {}))
         newest_first.append(placed.row)
         metrics = placed.row.metrics
         if not metrics.keys() <= values.keys():  # mostly the newest row has told them all
             values.update({n: v for n, v in metrics.items() if n not in values and is_number(v)})
     ordered = sorted(latest.items())  # one locking order for all replicas
-    pulses = [pulse.of_rows(of_run, values) for _, (of_run, values) in ordered]
+    pulses = [pulse.of_rows(of_run, values) for _, (_, of_run, values) in ordered]
     sealed = await connection.fetch(
         _SQL["note_latest"],
         [key[0] for key, _ in ordered],
         [key[1] for key, _ in ordered],
         [key[2] for key, _ in ordered],
-        [of_run[0].step for _, (of_run, _) in ordered],
-        [of_run[0].at for _, (of_run, _) in ordered],
-        [msgspec.json.encode(values).decode() for _, (_, values) in ordered],
+        [of_run[0].step for _, (_, of_run, _) in ordered],
+        [of_run[0].at for _, (_, of_run, _) in ordered],
+        [msgspec.json.encode(values).decode() for _, (_, _, values) in ordered],
         [each.loss for each in pulses],
         [each.loss_rank for each in pulses],
         [each.recent_steps for each in pulses],
@@ -101,6 +101,7 @@ async def note_latest(
         [each.touched for each in pulses],
         [each.shown for each in pulses],
         now,
+        [at_ours for _, (at_ours, _, _) in ordered],
     )
     await _mark_changed(connection, rows, sealed, now=now)
 

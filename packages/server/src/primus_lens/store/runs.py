@@ -52,8 +52,13 @@ async def note_facts(
     facts: Mapping[str, Any],
     definitions: Sequence[Mapping[str, Any]],
     target_step: int | None = None,
+    attempt_at: float | None = None,
 ) -> None:
-    """Lay what a run says of itself over what is known. target_step: None where it says none."""
+    """Lay what a run says of itself over what is known.
+
+    target_step: None where it says none. attempt_at: when its attempt began by our clock, Unix
+    seconds; None where it names none.
+    """
     by_name = {each["name"]: each for each in definitions}
     await connection.execute(
         _SQL["note_run_facts"],
@@ -62,6 +67,7 @@ async def note_facts(
         msgspec.json.encode(facts).decode(),
         msgspec.json.encode(by_name).decode(),
         target_step,
+        attempt_at,
     )
 
 

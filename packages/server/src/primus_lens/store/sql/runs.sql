@@ -20,17 +20,19 @@ RETURNING serial;
 
 -- name: note_run_facts
 -- What a run says of itself. A later attempt starts without the earlier one's end; a late word about
--- an earlier attempt fills in only what is missing. Wakes who follows the run.
+-- an earlier attempt fills in only what is missing. $6: when its attempt began, by our clock. Wakes who
+-- follows the run. A sender that calls every word an attempt must not make the row grow for ever.
 WITH noted AS (
     UPDATE training_run
-    SET facts = CASE sign(coalesce(($3::jsonb ->> 'attempt')::float8, (facts ->> 'attempt')::float8, 0)
-                          - coalesce((facts ->> 'attempt')::float8, 0))
+    SET facts = CASE lens_attempts_compared(attempts, $3::jsonb ->> 'attempt', $6, facts ->> 'attempt')
                     WHEN 1 THEN (facts - '{exit_code,ended_at}'::text[]) || $3::jsonb
                     WHEN 0 THEN facts || $3::jsonb
                     ELSE ($3::jsonb - '{exit_code,ended_at}'::text[]) || facts END,
+        attempts = CASE WHEN $6::float8 IS NULL OR pg_column_size(attempts) > 4096 THEN attempts
+                        ELSE jsonb_build_object($3::jsonb ->> 'attempt', $6::float8) || attempts END,
         definitions = definitions || $4::jsonb,
-        target_step = CASE WHEN coalesce(($3::jsonb ->> 'attempt')::float8, 'Infinity')
-                                >= coalesce((facts ->> 'attempt')::float8, 0)
+        target_step = CASE WHEN lens_attempts_compared(attempts, $3::jsonb ->> 'attempt', $6,
+                                                       facts ->> 'attempt') >= 0
                            THEN coalesce($5::bigint, target_step)
                            ELSE coalesce(target_step, $5::bigint) END
     WHERE workload_uid = $1 AND serial = $2
