@@ -39,6 +39,41 @@ def test_rows_arrive_in_order_under_their_key(bench, receiver):
     assert steps(receiver) == list(range(7))
 
 
+def ask_for_the_run(request):
+    """Take a request as a server does on which the run was deleted."""
+    status, headers, body = accept(request)
+    return status, headers, {**body, **({"tell_run": True} if request.key else {})}
+
+
+def test_run_is_told_again_to_a_server_that_asks(bench, receiver):
+    """Once for each answer that asks: all that was said of the run, without a key, and evidence."""
+    recorder = bench.stream()
+    told = {"facts": {"state": "running", "name": "n"}, "config": {"update": [], "remove": []}}
+    recorder.fact(_frames.RUN, json.dumps(told).encode())
+    config = {"update": [[["lr"], 0.5]], "remove": []}
+    recorder.fact(_frames.CONFIG, json.dumps(config).encode())
+    bench.settle()
+    evidence = len(receiver.detections())
+    receiver.answer = ask_for_the_run
+    log(recorder, 0, 5)
+    bench.settle()
+    bench.tick(3)
+    [again] = [request for request in receiver.metrics() if not request.key]
+    said = {"state": "running", "name": "n", "config": {"lr": 0.5}, "attempt": 900.0}
+    assert {**again.body["run"], **said} == again.body["run"]
+    assert again.body["metrics"] == []
+    assert len(receiver.detections()) == evidence + 1
+    assert steps(receiver) == list(range(5))
+
+
+def test_run_that_nobody_told_is_not_told_again(bench, receiver):
+    """A stream whose beginning is gone has nothing to tell, however often the server asks."""
+    receiver.answer = ask_for_the_run
+    log(bench.stream(), 0, 5)
+    bench.settle()
+    assert [request.key for request in receiver.metrics()] == ["s1/1-5"]
+
+
 @pytest.mark.parametrize("interval, looks_every", [("0.05", 0.05), ("10", 0.25)])
 def test_a_short_interval_is_kept(tmp_path, receiver, interval, looks_every):
     """Rows are looked for as often as they are to be sent, at least four times a second."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import oracle
 import pytest
 import train_twice
@@ -164,6 +165,51 @@ def test_server_may_go_and_come_back(make_server, workload, tmp_path, number):
     drain = [sys.executable, "-m", "primus_lens_wandb_exporter", "drain"]
     subprocess.run(drain, env=environment(server, workload, tmp_path), check=True)
     assert server.points(workload) == {("loss", step): 1 / (step + 1) for step in range(400)}
+
+
+DELETED_MEANWHILE = """
+import sys, wandb
+run = wandb.init(project="p", id="r", name="long", group="g", config={"lr": 0.5})
+run.define_metric("val/*", step_metric="epoch", hidden=True)
+for step in range(30):
+    run.log({"loss": step})
+    if step == 19:
+        print(step, flush=True)
+        sys.stdin.readline()
+run.finish()
+"""
+
+
+@pytest.mark.parametrize("goes_on", [True, False], ids=["logs on", "only ends"])
+def test_run_that_goes_on_after_its_workload_was_deleted_keeps_its_name(
+    server, workload, tmp_path, goes_on
+):
+    """Name, config, definitions and state are told anew, whatever comes first afterwards."""
+    logged = 30 if goes_on else 20
+    code = DELETED_MEANWHILE.replace("range(30)", f"range({logged})")
+    job = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment(server, workload, tmp_path),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert job.stdout.readline() == "19\n"
+    while len(server.points(workload)) < 20:  # the suite's time limit bounds the wait
+        pass
+    deleted = httpx.delete(f"{server.url}/api/v1/workloads/{workload}").json()["deleted"]
+    assert (deleted["steps"], deleted["runs"]) == (20, 1)
+    job.communicate("\n", timeout=60)
+    assert job.returncode == 0
+
+    known = server.get(f"/workloads/{workload}").json()
+    [run] = known["runs"]
+    assert (run["name"], run["group"], run["state"]) == ("long", "g", "finished")
+    assert run["config"] == {"lr": 0.5}
+    assert run["definitions"]["val/*"]["step_metric"] == "epoch"
+    assert known["detection"] is not None
+    assert server.points(workload) == {("loss", step): step for step in range(20, logged)}
+    assert len(server.sql("SELECT FROM run_stream WHERE workload_uid = $1", workload)) == 1
 
 
 TOLD = """

@@ -279,6 +279,26 @@ def test_parked_report_that_meets_a_bug_holds_up_no_other_pod(server, workload):
     assert server.points(workload) == {("loss", 0): 4, ("loss", 1): 2}
 
 
+def test_stream_that_goes_on_without_its_run_is_asked_to_tell_it(server, workload):
+    """So it is until it has told; a stream that begins, and a report without a key, are not."""
+
+    def asked(key=None, **said):
+        body = {"workload_uid": workload, "run_id": "r", "metrics": [], **said}
+        headers = {"Idempotency-Key": f"{workload}/{key}"} if key else {}
+        return server.post("/wandb/metrics", body, **headers).json().get("tell_run", False)
+
+    assert asked("1-1", run={"state": "running", "name": "n"}) is False
+    assert asked("2-3", run={"group": "g"}) is False
+    assert server.sql("DELETE FROM training_run WHERE workload_uid = $1", workload) == []
+    point = {"metrics": [{"name": "loss", "value": 1, "step": 0}]}
+    assert asked("4-4", **point) is True
+    assert asked("5-5", **point) is True
+    assert asked(**point) is False
+    assert asked(run={"state": "running", "name": "n"}) is False
+    assert asked("6-6", **point) is False
+    assert server.get(f"/workloads/{workload}").json()["runs"][0]["name"] == "n"
+
+
 def test_late_word_about_an_earlier_attempt_overrules_nothing(server, workload):
     """A restarted run is running, whatever arrives afterwards about the attempt before it."""
 

@@ -28,13 +28,17 @@ class Addressee(NamedTuple):
 
 
 class Outcome:
-    """What became of a batch. left: the ranges to try again. lost: (range, points) for good."""
+    """What became of a batch. left: the ranges to try again. lost: (range, points) for good.
+
+    tell_run: the server asks what the run is.
+    """
 
     def __init__(self) -> None:
         self.left: list[Range] = []
         self.lost: list[tuple[Range, int]] = []
         self.retry_after_s = 0.0
         self.failed = False
+        self.tell_run = False
 
 
 def deliver(transport: _transport.Transport, to: Addressee, records: Sequence[Record]) -> Outcome:
@@ -71,6 +75,7 @@ def _deliver(
     )
     _health.add(f"posted_{verdict.kind}")
     if verdict.kind == _transport.ACCEPTED:
+        outcome.tell_run = outcome.tell_run or verdict.tell_run
         return
     if verdict.kind == _transport.KNOWN:
         _deliver_others(transport, to, records, outcome, verdict.known)

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from typing import Any, Callable, NamedTuple, Optional
 
-from primus_lens_wandb_exporter import _frames, _health
+from primus_lens_wandb_exporter import _frames, _health, _unspool
 from primus_lens_wandb_exporter._unspool import LoggedRow, Reading, Record
 
 BATCH_POINTS = 5000
@@ -69,6 +69,13 @@ class Feed:
         self.again = False  # reading what was read before: nothing is counted twice
         self.synced_seq = 1
         self.damaged: Callable[[str, bytes], None] = lambda _name, _data: None
+
+    def said_of_the_run(self) -> Record:
+        """Return all that was read of what the run is, as a record without a number."""
+        definitions = [
+            _unspool.definition(name, said) for name, said in self.at.reading.definitions.items()
+        ]
+        return Record(0, [], dict(self.facts), definitions)
 
     def resume(self, place: Place, gap: Optional[tuple[int, int]]) -> None:
         """Start where a dead process had got to."""

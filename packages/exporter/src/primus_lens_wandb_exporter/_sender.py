@@ -255,7 +255,21 @@ class Sender:
             self._back_off(outcome.retry_after_s)
             return False
         self._failures = 0
+        if outcome.tell_run:
+            self._tell_run(feed)
         return True
+
+    def _tell_run(self, feed: Feed) -> None:
+        """Say again what the run is: it was deleted on the server, and goes on.
+
+        Once for each answer that asks: if it is lost, the next rows are answered alike.
+        """
+        if "state" in feed.facts:
+            said = feed.said_of_the_run()
+            self.transport.post(
+                "/wandb/metrics", _delivery.metrics_body(self._addressee(feed), [said])
+            )
+            self.detection.forget(feed)
 
     def _back_off(self, retry_after_s: float) -> None:
         self._failures += 1

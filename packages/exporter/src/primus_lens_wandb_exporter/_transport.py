@@ -34,7 +34,8 @@ class Verdict(NamedTuple):
     """What became of one POST.
 
     kind: ACCEPTED forget it; RETRY keep it and back off; SPLIT send it in parts; POISON a record in
-    it is bad; DROP it can never be taken; KNOWN the server has the records in `known`.
+    it is bad; DROP it can never be taken; KNOWN the server has the records in `known`. tell_run:
+    taken, but what was told of the run before is not there any more.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Verdict(NamedTuple):
     retry_after_s: float = 0.0
     known: tuple[tuple[int, int], ...] = ()
     said: str = ""
+    tell_run: bool = False
 
 
 class _Answer(http.client.HTTPResponse):
@@ -193,7 +195,9 @@ def _verdict(status: int, retry_after: str, text: bytes) -> Verdict:
     if 200 <= status < 300:  # noqa: PLR2004 - success, as HTTP says
         # A page for people is no receipt: what is logged in to first answers so, whatever it got.
         is_page = text.lstrip().startswith(b"<")
-        return Verdict(RETRY if is_page else ACCEPTED, status, said=said if is_page else "")
+        if is_page:
+            return Verdict(RETRY, status, said=said)
+        return Verdict(ACCEPTED, status, tell_run=b'"tell_run"' in text)
     kind = _BY_STATUS.get(status, RETRY)
     if kind == KNOWN:
         known = _known(text)

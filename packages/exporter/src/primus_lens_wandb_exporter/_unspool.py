@@ -194,7 +194,7 @@ class Reading:
             said["goal"] = goal
         if name:
             self.definitions[name] = said
-        return {"name": name, **{k: v for k, v in said.items() if k != "step_sync"}}
+        return definition(name, said)
 
     def _configure(self, changes: dict[str, Any]) -> dict[str, Any]:
         self.config = json.loads(json.dumps(self.config))
@@ -203,6 +203,11 @@ class Reading:
         for name in changes["remove"]:
             self.config.pop(name, None)
         return self.config
+
+
+def definition(name: str, said: dict[str, Any]) -> dict[str, Any]:
+    """Return what define_metric said of a name, as the protocol has it."""
+    return {"name": name, **{k: v for k, v in said.items() if k != "step_sync"}}
 
 
 def _put(into: dict[str, Any], path: list[str], value: Any) -> None:

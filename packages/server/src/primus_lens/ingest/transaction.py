@@ -52,6 +52,7 @@ class GroupTransaction:
         self._behind_parked = behind_parked
         self._sifted = sifted
         self._begun: set[str] = set()
+        self._untold: set[runs.RunKey] = set()
         self._now = time.time()
 
     async def run(self) -> list[Outcome]:
@@ -74,6 +75,9 @@ class GroupTransaction:
                 if isinstance(outcomes[i], errors.LensError):
                     marks.pop(i, None)
         await self._write(placed)
+        for i, workloads in zip(fresh, homes, strict=True):
+            if self._misses_its_run(self._group[i], workloads):
+                outcomes[i] = Receipt(workloads=len(workloads), tell_run=True)
         if marks:
             await stored_streams.mark(self._connection, list(marks.values()), now=self._now)
         return [outcome or Receipt(workloads=0) for outcome in outcomes]
@@ -150,7 +154,7 @@ class GroupTransaction:
         if not told:
             return
         senders = {(uid, report.run_id): report.sender for report, uid in told}
-        serials = await runs.serials(self._connection, senders, now=self._now)
+        serials, self._untold = await runs.serials(self._connection, senders, now=self._now)
         rows = [
             PlacedRow(
                 uid,
@@ -171,6 +175,16 @@ class GroupTransaction:
         for report, uid in told:
             await self._note_facts(report, uid, serials[uid, report.run_id])
         await self._note_streams(told, serials)
+
+    def _misses_its_run(self, report: Report, workloads: Sequence[WorkloadUid]) -> bool:
+        """Whether a stream goes on of which the first record, which tells the run, is gone.
+
+        So it is after its workload was deleted, and where its beginning is still to come.
+        """
+        records = report.records
+        if not records or records.first == 1 or records.stream.startswith(IMPORT_STREAM):
+            return False
+        return any((uid, report.run_id) in self._untold for uid in workloads)
 
     async def _note_facts(self, report: Report, uid: WorkloadUid, serial: int) -> None:
         if report.run_facts or report.definitions:
@@ -210,6 +224,7 @@ class GroupTransaction:
             and (
                 self._sifted
                 or report.records.stream in self._begun
+                or (uid, report.run_id) in self._untold
                 or _tells_its_stream(report, report.records)
             )
         }

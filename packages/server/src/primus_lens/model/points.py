@@ -96,9 +96,11 @@ class Receipt(msgspec.Struct, frozen=True):
     """What became of a report once it was committed.
 
     workloads: how many it was stored to. pending: kept until its pod is known. replayed: all of its
-    records were known, nothing changed.
+    records were known, nothing changed. tell_run: what its stream told of the run before is not
+    there any more.
     """
 
     workloads: int
     pending: bool = False
     replayed: bool = False
+    tell_run: bool = False

@@ -43,7 +43,10 @@ class Error(msgspec.Struct):
 
 
 class Stored(msgspec.Struct):
-    """What became of a report. pending: kept until its pod is known. replayed: it was known."""
+    """What became of a report. pending: kept until its pod is known. replayed: it was known.
+
+    tell_run: what its stream told of its run before is not there any more.
+    """
 
     message: str
     count: int
@@ -51,6 +54,7 @@ class Stored(msgspec.Struct):
     success_count: int
     pending: bool = False
     replayed: bool = False
+    tell_run: bool = False
 
 
 class PartStored(msgspec.Struct):

@@ -166,7 +166,7 @@ class WandbEndpoints:
             if isinstance(error, errors.PartlyKnown):
                 failed["accepted"] = error.accepted
             return {**failed, "detail": error.detail} if error.detail else failed
-        told = ("pending", "replayed")
+        told = ("pending", "replayed", "tell_run")
         kept = {name: answer[name] for name in told if name in answer}
         return {
             "success": True,
@@ -187,4 +187,6 @@ def _answer(what: str, count: int, receipt: Receipt) -> dict[str, object]:
         answer["pending"] = True
     if receipt.replayed:
         answer["replayed"] = True
+    if receipt.tell_run:
+        answer["tell_run"] = True
     return answer

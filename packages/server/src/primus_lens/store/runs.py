@@ -18,20 +18,24 @@ RunKey = tuple[WorkloadUid, RunId]
 
 async def serials(
     connection: asyncpg.Connection, senders: Mapping[RunKey, Sender], *, now: float
-) -> dict[RunKey, int]:
-    """The serial of every run; a new run gets its workload's next. now: Unix seconds."""
+) -> tuple[dict[RunKey, int], set[RunKey]]:
+    """The serial of every run, and which have not told what they are. now: Unix seconds.
+
+    A new run gets its workload's next serial.
+    """
     asked = sorted(senders)
     rows = await connection.fetch(
         _SQL["find_runs"], [key[0] for key in asked], [key[1] for key in asked]
     )
     found = {(row["workload_uid"], row["run_id"]): row["serial"] for row in rows}
+    told = {(row["workload_uid"], row["run_id"]) for row in rows if row["told"]}
     for workload_uid, run_id in asked:
         if (workload_uid, run_id) not in found:
             await connection.execute(_SQL["lock_workload"], workload_uid)
             pod = msgspec.json.encode(pod_facts(senders[workload_uid, run_id])).decode()
             serial = await connection.fetchval(_SQL["open_run"], workload_uid, run_id, now, pod)
             found[workload_uid, run_id] = serial
-    return found
+    return found, found.keys() - told
 
 
 def pod_facts(sender: Sender) -> dict[str, str]:

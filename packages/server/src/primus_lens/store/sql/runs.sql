@@ -1,7 +1,7 @@
 -- name: find_runs
--- The serials of runs that are known, which stay until the transaction ends: whoever deletes their
+-- The serials of runs that are known, and whether they told what they are; they stay until the transaction ends: whoever deletes their
 -- workload waits, and what was deleted meanwhile is not known. In one order for all replicas.
-SELECT workload_uid, run_id, serial
+SELECT workload_uid, run_id, serial, brief ? 'state' AS told
 FROM training_run JOIN unnest($1::text[], $2::text[]) AS asked (workload_uid, run_id)
      USING (workload_uid, run_id)
 ORDER BY workload_uid, serial FOR KEY SHARE OF training_run;
