@@ -46,8 +46,8 @@ def test_what_a_signal_handler_raises_is_not_swallowed(monkeypatch, handler):
 
 
 @pytest.mark.parametrize("kind", ["Exception", "KeyboardInterrupt"])
-def test_a_row_a_signal_kept_from_wandb_reaches_the_job_and_marks_the_next(job, receiver, kind):
-    """The job gets its exception, and from there on steps are marked as a guess."""
+def test_an_interrupted_row_reaches_the_job_and_marks_the_next(job, receiver, kind):
+    """The job gets its exception; from there on steps are marked as a guess, and the run ends."""
     out = job.run(f"""
 import signal
 import wandb
@@ -71,3 +71,4 @@ wandb.log({{"a": 2}})
 """)
     assert out == "late\n"
     assert [p.get("step_origin") for p in receiver.points()] == [None, None, "unknown"]
+    assert receiver.run_facts()["state"] == "finished"

@@ -133,7 +133,7 @@ class Process:
         their own hook around sys.exit and sys.excepthook saw; it is read from there.
         """
         for recorder in list(self.recorders.values()):
-            if recorder is not None and recorder.owned and not recorder.ended:
+            if recorder is not None and recorder.started and not recorder.ended:
                 with _guard.guard("exit"):
                     recorder.end(_exit_code())
                     recorder.file_is_whole()

@@ -19,7 +19,8 @@ _FACT_WAITS_S = 0.5
 class Recorder:
     """What this process logs to one run.
 
-    owned: this process started the run, so it alone numbers the rows. shared: it is one of several
+    started: this process started the run, so it tells its end. owned: it alone numbers the rows,
+    until one of them is interrupted. shared: it is one of several
     that write to the run (mode="shared"), which wandb's backend numbers, whatever step is given.
     value_field: where the items of its rows hold their values, as the first row shows.
     lock: held around wandb's own publish and our append together, so both see the rows in one
@@ -27,7 +28,8 @@ class Recorder:
     """
 
     def __init__(self, run_id: str, stream: str, spool: _spool.Spool, *, owned: bool) -> None:
-        self.run_id, self.stream, self.spool, self.owned = run_id, stream, spool, owned
+        self.run_id, self.stream, self.spool = run_id, stream, spool
+        self.started = self.owned = owned
         self.lock = threading.RLock()
         self.step = 0
         self.shared = False
