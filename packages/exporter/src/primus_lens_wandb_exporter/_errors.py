@@ -31,11 +31,10 @@ def note(where: str, error: BaseException) -> None:
 
 def tell(topic: str, text: str) -> None:
     """Write to stderr when debugging is on; the same topic at most once a minute."""
-    now = time.monotonic()
-    if not debug or now - _told.get(topic, -_QUIET_S) < _QUIET_S:
+    if not debug:
         return
-    _told[topic] = now
-    try:
-        sys.stderr.write(f"[primus-lens] {topic}: {text}\n")
-    except (AttributeError, OSError, ValueError):
-        return  # stderr is closed or gone: there is nobody to tell
+    with contextlib.suppress(Exception):  # a job may put anything in the place of stderr
+        now = time.monotonic()
+        if now - _told.get(topic, -_QUIET_S) >= _QUIET_S:
+            _told[topic] = now
+            sys.stderr.write(f"[primus-lens] {topic}: {text}\n")
