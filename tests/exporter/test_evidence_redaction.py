@@ -181,11 +181,12 @@ def test_config_that_is_none(config):
 
 def test_numbers_json_cannot_write():
     """NaN and infinities are sent as the protocol writes them."""
-    config = {"lr": math.nan, "min_lr": -math.inf, "clip_grad": math.inf}
+    config = {"lr": math.nan, "min_lr": -math.inf, "clip_grad": math.inf, "seed": -(10**400)}
     assert _redaction.allowed_config(config) == {
         "lr": "NaN",
         "min_lr": "-Infinity",
         "clip_grad": "Infinity",
+        "seed": "-Infinity",
     }
 
 

@@ -49,6 +49,21 @@ def test_integers_keep_every_digit(row):
     assert values(payload) == {key: str(value) for key, value in row.items()}
 
 
+@pytest.mark.parametrize(
+    "digits, said",
+    [
+        ("9" * 308, "9" * 308),
+        ("1" + "0" * 308, "1e+308"),
+        ("2" + "0" * 308, '"Infinity"'),
+        ("-1" + "0" * 400, '"-Infinity"'),
+    ],
+)
+def test_an_integer_beyond_a_float64_is_infinity(digits, said):
+    """As in wandb's own file; the server would refuse the whole row for such a number."""
+    assert values(item("a", value_json=digits)) == {"a": said}
+    assert values(item("a", value_json=f'{{"b": {digits}}}')) == {"a.b": said}
+
+
 @given(st.floats())
 def test_floats_keep_their_text(number):
     """A finite float keeps its text, the others become the protocol's strings."""

@@ -11,6 +11,7 @@ run = wandb.init(project="p", id="r1")
 run.log({"loss": 1})
 run.summary["best"] = 0.25
 run.summary.update({"steps": 2**60, "far": -math.inf, "note": "fine", "eval": {"acc": 1}})
+run.summary["vast"] = 10**400
 run.finish()
 """)
     assert receiver.run_facts()["summary"] == {
@@ -18,6 +19,7 @@ run.finish()
         "steps": 2**60,
         "far": "-Infinity",
         "eval.acc": 1,
+        "vast": "Infinity",
     }
 
 

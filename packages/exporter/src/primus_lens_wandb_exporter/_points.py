@@ -13,7 +13,8 @@ from primus_lens_wandb_exporter import _extras, _protobuf
 
 NAME_LIMIT = 255  # protocol/v1
 _EARLIEST, _LATEST = -62_135_596_800, 253_402_300_799  # protocol/v1: the years 1 to 9999
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?").fullmatch
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,307})(?:\.\d+)?(?:[eE][-+]?\d+)?").fullmatch
+_VERY_LONG = re.compile(r"-?[1-9]\d{308,}").fullmatch  # beyond 1.8e308 no float64 holds it
 _NOT_FINITE = {
     "NaN": '"NaN"',
     "Infinity": '"Infinity"',
@@ -135,6 +136,8 @@ def _numbers(name: str, text: str) -> Iterator[tuple[str, str]]:
         yield name, text
     elif text in _NOT_FINITE:
         yield name, _NOT_FINITE[text]
+    elif _VERY_LONG(text):  # wandb's own file says Infinity of one beyond a float64
+        yield name, float_text(float(text))
     elif text.startswith("{"):
         yield from _leaves(name, _load(text))
 
@@ -146,7 +149,7 @@ def _leaves(path: str, value: Any) -> Iterator[tuple[str, str]]:
         for key, inner in value.items():
             yield from _leaves(f"{path}.{key}", inner)
     elif isinstance(value, _Digits):
-        yield path, str(value)
+        yield from _numbers(path, value)
     elif isinstance(value, str) and value in _NOT_FINITE:
         yield path, _NOT_FINITE[value]
 

@@ -6,10 +6,10 @@ path, a password in a dataset's URL. Whoever adds a name to a list: could its va
 a customer or a key?
 """
 
-import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 REDACTED = "[redacted]"
 LONGEST_TEXT = 256  # characters of one value that are sent
@@ -186,10 +186,8 @@ def _value(value: object) -> Any:
     """The value as JSON can carry it, None for what must not or cannot be sent."""
     if isinstance(value, str):
         return text(value)
-    if isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else _named_number(value)
+    if isinstance(value, (bool, int, float)):
+        return number(value)
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         items = [
             _value(item)
@@ -200,7 +198,10 @@ def _value(value: object) -> Any:
     return None
 
 
-def _named_number(value: float) -> str:
-    if math.isnan(value):
+def number(value: float) -> Union[float, str]:
+    """A number as the protocol writes it: one that no finite float64 holds is named."""
+    if abs(value) <= sys.float_info.max:
+        return value
+    if value != value:  # noqa: PLR0124 - only NaN is not itself
         return "NaN"
     return "Infinity" if value > 0 else "-Infinity"

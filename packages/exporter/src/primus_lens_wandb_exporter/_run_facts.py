@@ -72,8 +72,10 @@ def _numbers(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _numbers(f"{name}.{key}", inner)
-    elif value in _NAMED or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+    elif value in _NAMED:
         yield name, value
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield name, _redaction.number(value)
 
 
 def _changes(config: Any) -> dict[str, Any]:
