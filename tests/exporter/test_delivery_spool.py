@@ -3,7 +3,6 @@
 import errno
 import itertools
 import os
-import shutil
 import threading
 
 import pytest
@@ -12,7 +11,6 @@ from streams import Bench, adopt, log, steps
 
 from primus_lens_wandb_exporter import (
     _filesystem,
-    _guard,
     _spool,
 )
 
@@ -412,54 +410,3 @@ def test_the_mount_table_tells_what_may_be_mapped(tmp_path, folder, in_place):
 def test_without_a_mount_table_folders_count_as_local(tmp_path):
     """Where there is no /proc the plain way is taken."""
     assert _filesystem.is_local("/x", str(tmp_path / "none")) is True
-
-
-@pytest.mark.parametrize("in_place", [True, False])
-def test_a_spool_somebody_deletes_costs_a_living_job_nothing(
-    tmp_path, receiver, monkeypatch, in_place
-):
-    """Rows still arrive from what the writer holds, and the next segment lies on the disk again."""
-    monkeypatch.setattr(_guard, "reraise", False)
-    monkeypatch.setattr(_filesystem, "overwrites_in_place", lambda _folder: in_place)
-    bench = Bench(tmp_path, receiver.url)
-    recorder = bench.stream()
-    log(recorder, 0, 10)
-    bench.settle()
-    log(recorder, 10, 20)
-    bench.settle()
-    assert mapped(recorder) == in_place
-    shutil.rmtree(bench.settings.spool_dir)
-    for first in range(20, 4000, 20):
-        log(recorder, first, first + 20, pad="x" * 100)
-        bench.settle()
-    assert len(list(tmp_path.glob("primus-lens-*/s1/*.seg"))) == 1
-    assert sorted(set(steps(receiver))) == list(range(4000))
-    assert receiver.gaps() == []
-    bench.die()
-
-
-def test_a_stream_that_cannot_be_synced_leaves_the_others_synced(tmp_path, receiver, monkeypatch):
-    """The disk's trouble with one stream costs no other its share of safety."""
-    monkeypatch.setattr(_guard, "reraise", False)
-    bench = Bench(tmp_path, receiver.url)
-    broken, sound = bench.stream("r1"), bench.stream("r2")
-    synced = []
-    monkeypatch.setattr(bench.sender.live[0].source, "sync", None)
-    monkeypatch.setattr(bench.sender.live[1].source, "sync", synced.append)
-    log(broken, 0, 1)
-    log(sound, 0, 1)
-    bench.tick()
-    assert len(synced) == 1
-    bench.die()
-
-
-def test_the_lock_of_a_long_job_stays_young(tmp_path, receiver):
-    """Who clears temporary folders by age finds the lock of a living job just touched."""
-    bench = Bench(tmp_path, receiver.url)
-    log(bench.stream(), 0, 1)
-    (lock,) = tmp_path.glob("primus-lens-*/s1/owner.lock")
-    os.utime(lock, (1e9, 1e9))
-    bench.sender._next_adoption = 0.0
-    bench.sender.tick()
-    assert lock.stat().st_mtime > 1e9
-    bench.die()

@@ -4,6 +4,7 @@ Fresh records are read once, in order. A batch the server did not take becomes a
 the segments to read it again from, so a long outage costs a few numbers of memory, not the rows.
 """
 
+import errno
 import time
 from collections import deque
 from typing import Any, Callable, NamedTuple, Optional
@@ -14,6 +15,7 @@ from primus_lens_wandb_exporter._unspool import LoggedRow, Reading, Record
 BATCH_POINTS = 5000
 _RECORDS_A_BATCH = 2000
 _FAR_BEHIND_BYTES = 256 << 10  # from here on catching up comes before the finest slices
+_FOR_NOW = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # the job has used all up; the file is there
 _NOT_RECORDS = (_frames.HEAD, _frames.STATE)
 
 
@@ -84,7 +86,10 @@ class Feed:
             self._gap(gap[0], gap[1], "spool_full", None)
 
     def fill(self) -> bool:
-        """Read on until a batch is full; True when it is, or when the segment has ended."""
+        """Read on until a batch is full; True when it is, or when the segment has ended.
+
+        Raises OSError when nothing can be opened for now; everything is still to be read then.
+        """
         self.source.write_queued()
         while True:
             segment = self._segment()
@@ -116,7 +121,10 @@ class Feed:
         records, points = batch.records, batch.points
         try:
             data = segment.read(start, end)
-        except OSError:  # evicted between two looks; the next segment's head tells what was lost
+        except OSError as error:
+            if error.errno in _FOR_NOW:
+                raise
+            # Evicted between two looks; the next segment's head tells what was lost.
             self.at = Place(segment.index + 1, 0, self.at.seq, self.at.reading)
             return False
         # A record takes about 15 us, in which a training thread that wants the interpreter waits.
@@ -205,7 +213,7 @@ class Feed:
         self.drop_evicted()
         if not self.holes:
             return None
-        hole = self.holes.popleft()
+        hole = self.holes[0]
         again = Feed(self.source, self.head, self.pause)
         again.again = True
         again.at = hole.place._replace(reading=hole.place.reading.copy())
@@ -216,7 +224,10 @@ class Feed:
             records.extend(batch.records if batch else [])
             if again.at.segment != hole.place.segment or not (more or batch):
                 break
+        self.holes.popleft()
         wanted = [r for r in records if hole.first <= r.seq <= hole.last]
+        if not wanted:  # somebody deleted the file
+            self._gap(hole.first, hole.last, "spool_full", hole.points)
         return Batch(hole.place, wanted, hole.points, 0.0)
 
     def drop_evicted(self) -> None:
