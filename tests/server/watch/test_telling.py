@@ -3,6 +3,7 @@
 import http.server
 import json
 import queue
+import signal
 import threading
 import time
 
@@ -74,6 +75,7 @@ def watching(make_server, free_ports, database_dsn):
             f"database: {{dsn: '{database_dsn}'}}\n"
         ).start()
         running.metrics = f"http://127.0.0.1:{port}/metrics"
+        running.dsn = database_dsn
         return running
 
     return start
@@ -178,6 +180,72 @@ def test_alert_outlives_the_server(receiver, watching):
     assert json.loads(receiver.next()[2])["event"] == "opened"
     report(server, ["NaN"], workload="next")
     assert json.loads(receiver.next()[2])["alert"]["workload_uid"] == "next"
+
+
+def heard(receiver):
+    """The next event that is told: what became of which workload's alert."""
+    told = json.loads(receiver.next()[2])
+    return told["event"], told["alert"]["workload_uid"]
+
+
+def who_watches(servers):
+    """The one server that watches, and the other."""
+    watching, other = sorted(servers, key=lambda server: -samples(server, "watch_runs")[()])
+    assert samples(other, "watch_runs")[()] == 0
+    return watching, other
+
+
+def stands(server):
+    """Every alert there ever was: workload and state."""
+    alerts = server.get("/alerts", state="all").json()["alerts"]
+    return sorted((each["workload_uid"], each["state"]) for each in alerts)
+
+
+def test_two_processors_open_end_and_tell_each_alert_once(receiver, watching):
+    """So it is when the one that watches is killed, and when its successor is."""
+    servers = first, second = watching(receiver), watching(receiver)
+    report(first, [2.0, "NaN", 2.0], workload="a")
+    report(second, [2.0, "NaN", 2.0], workload="b")
+    assert {heard(receiver), heard(receiver)} == {("opened", "a"), ("opened", "b")}
+    watcher, other = who_watches(servers)
+
+    watcher.stop(signal.SIGKILL)
+    report(other, [2.0] * 12, first=3, workload="a")
+    assert heard(receiver) == ("closed", "a")
+    report(other, ["NaN"], workload="c")
+    assert heard(receiver) == ("opened", "c")
+    assert stands(other) == [("a", "closed"), ("b", "open"), ("c", "open")]
+
+    watcher.start()
+    other.stop(signal.SIGKILL)
+    report(watcher, [2.0] * 12, first=3, workload="b")
+    assert heard(receiver) == ("closed", "b")
+    report(watcher, [2.0] * 12, first=1, workload="c")
+    assert heard(receiver) == ("closed", "c")
+    report(watcher, ["NaN"], workload="d")
+    assert heard(receiver) == ("opened", "d")  # nothing came between
+    assert stands(watcher) == [("a", "closed"), ("b", "closed"), ("c", "closed"), ("d", "open")]
+
+
+def test_watch_that_loses_its_connection_tells_nothing_twice(receiver, watching):
+    """When PostgreSQL ends the connection that holds the lock, either server goes on."""
+    servers = [watching(receiver), watching(receiver)]
+    report(servers[0], [2.0, "NaN", 2.0], workload="a")
+    assert heard(receiver) == ("opened", "a")
+    for workload in "bcde":
+        [(ended,)] = servers[0].sql(
+            """WITH watch AS (SELECT hashtextextended('primus_lens watch', 8) AS key)
+            SELECT pg_terminate_backend(pid) FROM pg_locks, watch WHERE locktype = 'advisory'
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND granted AND classid::bigint = (key >> 32) & 4294967295
+            AND objid::bigint = key & 4294967295"""
+        )
+        assert ended
+        report(servers[0], ["NaN"], workload=workload)
+        assert heard(receiver) == ("opened", workload)
+    report(servers[1], [2.0] * 12, first=3, workload="a")
+    assert heard(receiver) == ("closed", "a")
+    assert stands(servers[0]) == [("a", "closed"), *((each, "open") for each in "bcde")]
 
 
 def test_delay_doubles_up_to_five_minutes():
