@@ -2,10 +2,10 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from primus_lens_wandb_exporter import __version__, _health, _points, _transport
+from primus_lens_wandb_exporter import __version__, _health, _points, _transport, _unspool
 from primus_lens_wandb_exporter._unspool import Record
 
 _TIMES = ("timestamp", "attempt", "started_at", "ended_at")
@@ -47,18 +47,9 @@ def deliver(transport: _transport.Transport, to: Addressee, records: Sequence[Re
     A key claims every record from its first to its last, so one request never spans a lost record.
     """
     outcome = Outcome()
-    for run in unbroken(records):
+    for run in _unspool.unbroken(records):
         _deliver(transport, to, run, outcome)
     return outcome
-
-
-def unbroken(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
-    """Part records where one is missing: what is said of a range is said of all within."""
-    start = 0
-    for end in range(1, len(records) + 1):
-        if end == len(records) or records[end].seq != records[end - 1].seq + 1:
-            yield records[start:end]
-            start = end
 
 
 def _deliver(

@@ -187,6 +187,11 @@ class Feed:
         ready, self.ready = self.ready, None
         return ready
 
+    def put_off_whole(self, batch: Batch) -> None:
+        """Remember a whole batch, but for what is missing in it."""
+        runs = _unspool.unbroken(batch.records)
+        self.put_off(batch, [(run[0].seq, run[-1].seq) for run in runs])
+
     def put_off(self, batch: Batch, left: list[tuple[int, int]]) -> None:
         """Remember the ranges of a batch that have to be tried again.
 

@@ -220,8 +220,7 @@ class Sender:
                 if not full:
                     return
                 feed.take_ready()
-                runs = _delivery.unbroken(ready.records)
-                feed.put_off(ready, [(run[0].seq, run[-1].seq) for run in runs])
+                feed.put_off_whole(ready)
             elif full or self._due(feed, ready, now):
                 self._post(feed, feed.take_ready())
             else:
@@ -245,7 +244,7 @@ class Sender:
         try:
             outcome = _delivery.deliver(self.transport, self._addressee(feed), batch.records)
         except Exception:  # a fault of ours costs a try, not the rows
-            feed.put_off(batch, [(batch.records[0].seq, batch.records[-1].seq)])
+            feed.put_off_whole(batch)
             self._back_off(0.0)
             raise
         for (first, last), points in outcome.lost:

@@ -6,7 +6,7 @@ segment is deleted, so a stranger can go on where this process stopped.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Optional
 
 from primus_lens_wandb_exporter import _frames, _points, _protobuf
@@ -32,6 +32,15 @@ class Record(NamedTuple):
     points: list[str]
     facts: Optional[dict[str, Any]] = None
     definitions: Sequence[dict[str, Any]] = ()
+
+
+def unbroken(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Part records where one is missing: what is said of a range is said of all within."""
+    start = 0
+    for end in range(1, len(records) + 1):
+        if end == len(records) or records[end].seq != records[end - 1].seq + 1:
+            yield records[start:end]
+            start = end
 
 
 class Reading:
