@@ -1,6 +1,7 @@
 """From the spool to the server: nothing lost, nothing twice, whatever the server answers."""
 
 import json
+import queue
 import threading
 import time
 
@@ -80,15 +81,14 @@ def test_a_short_interval_is_kept(tmp_path, receiver, interval, looks_every):
     bench = Bench(tmp_path, receiver.url, PRIMUS_LENS_WANDB_FLUSH_INTERVAL=interval)
     waited = []
 
-    class Wake(threading.Event):
+    class Woken(queue.Queue):
         """Notes how long was to be waited and ends the sender."""
 
-        def wait(self, timeout=None):
+        def get(self, *, timeout):
             waited.append(timeout)
             bench.sender._closing = True
-            return True
 
-    bench.sender._wake = Wake()
+    bench.sender._woken = Woken()
     bench.sender._run()
     assert waited == [looks_every]
 

@@ -11,6 +11,7 @@ from streams import Bench, adopt, log, steps
 
 from primus_lens_wandb_exporter import (
     _filesystem,
+    _frames,
     _spool,
 )
 
@@ -348,6 +349,24 @@ def test_a_disk_without_room_is_never_mapped(tmp_path, receiver, monkeypatch):
     bench.settle()
     assert steps(receiver) == list(range(20))
     assert sorted(path.suffix for path in tmp_path.glob("primus-lens-*/s1/*")) == [".lock", ".seg"]
+    bench.die()
+
+
+@pytest.mark.usefixtures("in_place")
+def test_the_next_segment_is_asked_for_when_one_is_begun(tmp_path, receiver):
+    """A sender that answers at once has every segment but the first mapped, however fast a job."""
+    bench = Bench(tmp_path, receiver.url)
+    spool = bench.stream().spool
+    were_mapped = []
+
+    def begun():
+        were_mapped.append(spool.segments[-1].room is not None)
+        spool.make_ready(lambda: None)
+
+    spool._begun = begun
+    for _ in range(5):
+        spool.append(_frames.PLAIN_ROW, 0, 0, b"x" * (_spool.SEGMENT_BYTES // 2))
+    assert were_mapped == [False, True, True, True, True]
     bench.die()
 
 

@@ -85,6 +85,7 @@ class Process:
                 os.path.join(self.settings.spool_dir, stream),
                 self.head(run_id, stream, owned=owned),
                 self.settings.spool_bytes,
+                self.sender.wake,
             )
             recorder = _recorder.Recorder(run_id, stream, spool, owned=owned)
             recorder.step = self.inherited.get(run_id, 0)

@@ -6,7 +6,9 @@ processes left behind. It knows the trainer only through the spool, so it could 
 process.
 """
 
+import contextlib
 import json
+import queue
 import random
 import threading
 import time
@@ -117,7 +119,7 @@ class Sender:
         self.transport = _transport.Transport(base_url or settings.base_url, settings)
         self._thread: Optional[threading.Thread] = None
         self._start_lock = threading.Lock()
-        self._wake = threading.Event()
+        self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._closing = False
         self._failures = 0
         self._next_try = 0.0
@@ -145,8 +147,11 @@ class Sender:
         return self._thread is not None
 
     def wake(self) -> None:
-        """Ask the thread to look at once."""
-        self._wake.set()
+        """Ask the thread to look at once.
+
+        A queue, whose put may be interrupted by itself: a signal handler of the job may log, too.
+        """
+        self._woken.put(None)
 
     def finish(self, limit_s: float) -> None:
         """Send what is left and stop, within limit_s whatever happens."""
@@ -155,7 +160,7 @@ class Sender:
             return
         self.transport.open_until = time.monotonic() + limit_s * 0.9
         self._closing = True
-        self._wake.set()
+        self.wake()
         thread.join(limit_s)
 
     def abandon(self) -> None:
@@ -170,8 +175,8 @@ class Sender:
     def _run(self) -> None:
         every_s = min(TICK_S, self.settings.flush_s)
         while not self._closing:
-            self._wake.wait(every_s)
-            self._wake.clear()
+            with contextlib.suppress(queue.Empty):
+                self._woken.get(timeout=every_s)
             with _guard.guard("sender"):
                 self.tick()
         with _guard.guard("sender"):

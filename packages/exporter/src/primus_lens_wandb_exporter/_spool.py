@@ -128,10 +128,14 @@ class Spool:
 
     `append` and `note` need the stream's lock held by the caller; the rest may be called from the
     sender's thread at any time, because each touches the segment list in one atomic step.
+
+    begun: called when a segment was begun, so that the sender makes the next one ready in time.
     """
 
-    def __init__(self, folder: str, head: bytes, limit_bytes: int) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: str, head: bytes, limit_bytes: int, begun: Callable[[], None] = lambda: None
+    ) -> None:
+        self.folder, self._begun = folder, begun
         self.segments: deque[Segment] = deque()
         self.seq = 0
         self.head = head
@@ -256,6 +260,7 @@ class Spool:
         self._segment = segment
         self.segments.append(segment)
         self._evict()
+        self._begun()
         return segment
 
     def _mapped_segment(self, first: int, room: int) -> Optional[Segment]:
