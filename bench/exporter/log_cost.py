@@ -137,6 +137,16 @@ def run(words: list[str], url: str) -> str:
     return done.stdout
 
 
+def in_a_loop(url: str, chosen: argparse.Namespace) -> dict[int, float]:
+    """Call the tap alone; returns microseconds by number of scalars, the lowest of all rounds."""
+    lowest: dict[int, float] = {}
+    for _ in range(chosen.rounds):
+        for line in run([HOT, *map(str, chosen.sizes)], url).splitlines():
+            width, spent = line.split()
+            lowest[int(width)] = min(float(spent), lowest.get(int(width), float(spent)))
+    return lowest
+
+
 def job(url: str, rows: int, width: int, wrapper: str, pause: float) -> dict[str, dict[str, float]]:
     """Run one job; returns the quantiles of its timings. pause: seconds between two rows.
 
@@ -188,12 +198,11 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 10, 50, 200])
     chosen = parser.parse_args()
     receiver = Receiver()
-    print("us added by the tap alone, in a loop (best of 15 x 200 rows)")
+    print("us added by the tap alone, in a loop (15 x 200 rows a round)")
     kept = True
-    for line in run([HOT, *map(str, chosen.sizes)], receiver.url).splitlines():
-        width, spent = line.split()
-        print(f"        {width:>7}  {float(spent):6.2f}")
-        kept = kept and (width != "10" or float(spent) <= BUDGET_US["p50"])
+    for width, spent in in_a_loop(receiver.url, chosen).items():
+        print(f"        {width:7}  {spent:6.2f}")
+        kept = kept and (width != 10 or spent <= BUDGET_US["p50"])
     print(
         "us per call in jobs   added by us         the least that keeps  our   run.log with/without"
     )
