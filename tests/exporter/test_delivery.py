@@ -4,6 +4,7 @@ import json
 import queue
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from receiver import accept, refuse
@@ -253,6 +254,17 @@ def test_a_refused_envelope_costs_no_record(bench, receiver):
     bench.settle()
     assert sorted(steps(receiver)) == list(range(20))
     assert receiver.gaps() == []
+
+
+def test_a_report_without_a_time_is_still_json(bench, receiver, monkeypatch):
+    """Of an absurd clock nothing is left beside the points, and they arrive."""
+    recorder = bench.stream()
+    log(recorder, 0, 5)
+    monkeypatch.setattr(_delivery, "time", SimpleNamespace(time=lambda: 1e18))
+    bench.settle()
+    (report,) = receiver.metrics()
+    assert set(report.body).isdisjoint({"timestamp", "run", "gaps"})
+    assert steps(receiver) == list(range(5))
 
 
 def test_only_unknown_records_are_sent_again(bench, receiver):
