@@ -75,9 +75,9 @@ run = wandb.init(project="p", id="r2")
 sys.stdin.readline()
 run.finish()
 """)
-    receiver.wait_for(lambda r: sent(r) == expected())
+    receiver.wait_for(lambda r: r.run_facts("r1").get("state") == "crashed")
+    assert sent(receiver) == expected()
     process.communicate("go\n", timeout=60)
-    assert receiver.run_facts("r1")["state"] == "crashed"
     assert receiver.run_facts("r2")["state"] == "finished"
 
 
