@@ -267,6 +267,17 @@ def test_a_report_without_a_time_is_still_json(bench, receiver, monkeypatch):
     assert steps(receiver) == list(range(5))
 
 
+def test_a_run_that_used_the_last_step_there_is_still_ends(bench, receiver):
+    """The row of step 2**63 - 1 arrives, and so does the end of the run after it."""
+    recorder = bench.stream()
+    recorder.step = 2**63 - 1
+    log(recorder, 0, 1)
+    recorder.end(0)
+    bench.settle()
+    assert steps(receiver) == [2**63 - 1]
+    assert receiver.run_facts()["state"] == "finished"
+
+
 def test_only_unknown_records_are_sent_again(bench, receiver):
     """409 names what the server has; the others come in requests of their own."""
     known = {n for n in range(1, 101) if 20 <= n <= 40 or n == 77}

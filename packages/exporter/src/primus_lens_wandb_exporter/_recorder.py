@@ -14,6 +14,7 @@ from typing import Callable, Optional
 from primus_lens_wandb_exporter import _frames, _guard, _spool, _wandb_file
 
 _FACT_WAITS_S = 0.5
+_NO_STEP = 0  # what is said of a run belongs to no row
 
 
 class Recorder:
@@ -77,7 +78,7 @@ class Recorder:
                 self._end = self._end or payload
             elif not self.ended:
                 self.ended = kind == _frames.EXIT
-                self.spool.append(kind, 0, max(self.step, 0), payload)
+                self.spool.append(kind, 0, _NO_STEP, payload)
         finally:
             self.lock.release()
 
@@ -118,4 +119,4 @@ class Recorder:
         if whole and self._end:
             with self.lock:
                 self.ended = True
-                self.spool.append(_frames.EXIT, 0, max(self.step, 0), self._end)
+                self.spool.append(_frames.EXIT, 0, _NO_STEP, self._end)
