@@ -25,12 +25,13 @@ def _guards_hide_nothing(monkeypatch):
 
 @pytest.fixture
 def receiver():
-    """A server that accepts everything until told otherwise."""
+    """A server that accepts everything until told otherwise. All that it is sent is JSON."""
     from receiver import Receiver  # noqa: PLC0415 - found by the path above
 
     server = Receiver()
     yield server
     server.close()
+    assert server.unreadable == []
 
 
 @pytest.fixture

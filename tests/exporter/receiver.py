@@ -52,6 +52,7 @@ class Receiver:
         self.answer = answer or accept
         self.requests: list[Request] = []  # every request, in order of arrival
         self.accepted: list[Request] = []
+        self.unreadable: list[bytes] = []  # bodies that arrived whole and are no JSON
         self._changed = threading.Condition()
         self.release = threading.Event()
         receiver = self
@@ -79,13 +80,19 @@ class Receiver:
         self._thread.start()
 
     def _serve(self, handler: BaseHTTPRequestHandler) -> None:
-        raw = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        length = int(handler.headers.get("Content-Length", 0))
+        raw = handler.rfile.read(length)
         headers = {name.lower(): value for name, value in handler.headers.items()}
         request = Request(handler.path, headers, raw)
         request.peer = handler.client_address
         with self._changed:
             self.requests.append(request)
-            answer = self.answer(request)
+            try:
+                answer = self.answer(request)
+            except ValueError:
+                if len(raw) == length:
+                    self.unreadable.append(raw)
+                raise
             if isinstance(answer, tuple) and answer[0] < 300 and not answer[2].get("replayed"):
                 self.accepted.append(request)
             self._changed.notify_all()
