@@ -7,6 +7,7 @@ import random
 import re
 import struct
 
+import painting
 import pytest
 from playwright.sync_api import expect
 
@@ -268,6 +269,7 @@ def _near(step, width):
 
 def _lit_columns(page, metric, down):
     """Which columns of pixels hold the run's colour at a height from 0, the top, to 1."""
+    painting.settle(page)
     return _card(page, metric).evaluate(
         _PLOT
         + """
@@ -281,6 +283,7 @@ def _lit_columns(page, metric, down):
 
 def _strength(page, metric, down):
     """How strongly the run's colour covers a row of the plot, from 0 to 1."""
+    painting.settle(page)
     return _card(page, metric).evaluate(
         _PLOT
         + """

@@ -2,6 +2,7 @@
 
 import re
 
+import painting
 import pytest
 from playwright.sync_api import expect
 
@@ -165,6 +166,7 @@ def _view(page):
     """What the choices of a page look like: which switches are pressed, and the chart's pixels."""
     expect(page.locator("canvas").first).to_be_visible()
     page.evaluate("document.fonts.ready")
+    painting.settle(page)
     pressed = page.locator("[aria-pressed=true]").all_inner_texts()
     return pressed, page.locator("canvas").first.evaluate("(canvas) => canvas.toDataURL()")
 

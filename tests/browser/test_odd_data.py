@@ -5,6 +5,7 @@ import re
 import time
 
 import httpx
+import painting
 import pytest
 from playwright.sync_api import expect
 
@@ -44,6 +45,7 @@ def test_values_of_any_size_have_a_chart_with_an_axis(page, report, workload, va
     expect(_card(page, "loss").locator("canvas")).to_be_visible()
     expect(_card(page, "loss").locator("footer")).to_contain_text(f"{len(values)} points")
     if ticks:
+        painting.settle(page)
         assert _card(page, "loss").evaluate(STRIP) > 60
         assert ticks in _labels(page, min(values), max(values))
     page.keyboard.press("l")

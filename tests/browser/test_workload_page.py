@@ -3,6 +3,7 @@
 import math
 import re
 
+import painting
 from playwright.sync_api import expect
 
 NAN, INF = math.nan, math.inf
@@ -259,6 +260,7 @@ def _drag(page, metric, start, end):
 
 def _ink(page, metric, across, down):
     """Whether the run's colour is within 8 pixels of a place of the plot, both from 0 to 1."""
+    painting.settle(page)
     return _card(page, metric).evaluate(
         """(card, [across, down]) => {
           const canvas = card.querySelector("canvas");

@@ -5,6 +5,7 @@ import re
 import time
 
 import httpx
+import painting
 import pytest
 from playwright.sync_api import expect
 
@@ -41,6 +42,7 @@ def test_the_heat_map_colours_the_slow_rank(page, ranked):
     """In the heat map the row of the slow rank is redder than every other."""
     page.goto(f"/workloads/{ranked}?tab=ranks")
     expect(page.locator(".finding")).to_contain_text("slow")
+    painting.settle(page)
     redness = page.locator(".field canvas").evaluate(
         """(canvas, ranks) => {
           const pen = canvas.getContext("2d");
