@@ -342,8 +342,8 @@ def count():
 for n in range(10):
     with wandb.init(project="p") as run: run.log({"a": 1})
 from primus_lens_wandb_exporter import _process
-sender = _process.start().sender
-while sender.live: sender.wake(); time.sleep(0.01)
+sender, until = _process.start().sender, time.monotonic() + 30
+while count() != (1, 0) and time.monotonic() < until: sender.wake(); time.sleep(0.01)
 print(*count())
 """)
     assert out.split() == ["1", "0"]
