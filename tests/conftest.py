@@ -1,8 +1,8 @@
 """Real parts for every test: one PostgreSQL and one server a session, fresh ones on request."""
 
-import asyncio
+import subprocess
+import sys
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,11 +11,10 @@ from pathlib import Path
 import asyncpg
 import hypothesis
 import pytest
-from serving import NO_SELF_METRICS, UP_WITHIN_S, Server, run
+from serving import NO_SELF_METRICS, Server, run
 
 from primus_lens.store import tokens
 from primus_lens.store.database import Database
-from primus_lens.store.embedded import EmbeddedPostgres
 
 # How long an example takes says how busy the machine is, nothing about the law.
 hypothesis.settings.register_profile(
@@ -47,22 +46,35 @@ def open_directory() -> Iterator[Path]:
         yield Path(path)
 
 
+_POSTGRES = """
+import asyncio, sys
+from pathlib import Path
+from primus_lens.store.embedded import EmbeddedPostgres
+
+async def main():
+    embedded = EmbeddedPostgres(Path(sys.argv[1]), settings={"fsync": "off"})
+    print(await embedded.start(), flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await embedded.stop()
+
+asyncio.run(main())
+"""
+
+
 @pytest.fixture(scope="session")
 def postgres(open_directory) -> Iterator[str]:
-    """The DSN of a PostgreSQL that lives as long as the session."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
+    """The DSN of a PostgreSQL that lives as long as the session.
 
-    def run_there(coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(UP_WITHIN_S)
-
-    embedded = EmbeddedPostgres(open_directory / "postgres", settings={"fsync": "off"})
-    yield run_there(embedded.start())
-    run_there(embedded.stop())
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    Its supervisor has a process of its own, which ends with its stdin: some tests change the
+    supervisor's module, or the clock, in this one.
+    """
+    command = [sys.executable, "-c", _POSTGRES, str(open_directory / "postgres")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        dsn = process.stdout.readline().strip()
+        assert dsn, "PostgreSQL did not start"
+        yield dsn
 
 
 async def _execute(dsn, statement):
