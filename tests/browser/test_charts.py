@@ -72,7 +72,7 @@ def test_many_lines_in_motion_are_drawn_with_care_once_still(page, report, workl
     page.clock.install()
     page.goto(f"/workloads/{workload}")
     expect(_card(page, "loss").locator("footer")).to_have_text("6,000 points")
-    page.clock.pause_at(page.evaluate("Date.now() + 1000"))
+    page.clock.pause_at(page.evaluate("Date.now() + 10_000"))
     for start in range(-130, -99):
         page.evaluate(_ZOOM, start)
         page.clock.run_for(16)

@@ -101,13 +101,16 @@ def test_a_server_that_went_away_is_said_and_found_again(page, reporter, make_se
     """Without its server the page says so and keeps what it has; it goes on when it is back."""
     own = make_server().start()
     reporter(own)("away", {"loss": [3.0, 2.0]})
+    page.clock.install()
     page.goto(f"{own.url}/workloads/away")
     expect(page.locator(".pulse")).to_have_text("live")
     own.stop()
     expect(page.get_by_role("alert")).to_contain_text("The server cannot be reached")
     expect(_card(page).locator("canvas")).to_be_visible()
+    page.clock.pause_at(page.evaluate("Date.now() + 10_000"))  # else it tries again by itself
     own.start()
     page.get_by_role("button", name="Try now").click()
+    page.clock.resume()
     expect(page.locator(".pulse")).to_have_text("live")
     reporter(own)("away", {"loss": [0.25]}, first=2)
     expect(_card(page).locator(".latest")).to_have_text("0.25")
