@@ -143,11 +143,13 @@ def test_a_cut_connection_loses_nothing(bench, receiver, answer):
 
 def test_an_answer_that_never_comes_is_a_not_now(bench, receiver, monkeypatch):
     """After the time limit a stalled request counts as refused and its records come again."""
-    monkeypatch.setattr(_transport, "TIMEOUT_S", 0.1)
     receiver.answer = lambda _request: "stall"
     recorder = bench.stream()
     log(recorder, 0, 5)
-    bench.tick()
+    with monkeypatch.context() as short:
+        short.setattr(_transport, "TIMEOUT_S", 0.1)
+        bench.tick()
+        receiver.wait_for(lambda r: r.requests)
     receiver.answer = accept
     bench.settle()
     assert steps(receiver) == list(range(5))

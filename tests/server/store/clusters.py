@@ -59,9 +59,19 @@ def postmaster_of(data):
     return psutil.Process(int((data / "postgres/postmaster.pid").read_text().split()[0]))
 
 
+def processes_named(data, name):
+    """Those below the data directory that have this name; one that is ending has none."""
+    found = []
+    for process in processes_below(data):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.name() == name:
+                found.append(process)
+    return found
+
+
 async def wait_for_process(data, name):
     """Wait until a process of this name works in the data directory."""
-    while not any(process.name() == name for process in processes_below(data)):  # noqa: ASYNC110 - no event tells
+    while not processes_named(data, name):  # noqa: ASYNC110 - no event tells
         await asyncio.sleep(0.01)
 
 

@@ -24,6 +24,7 @@ from clusters import (
     insert,
     postmaster_of,
     processes_below,
+    processes_named,
     reachable_by_all,
     rows,
     rows_after_start,
@@ -159,7 +160,7 @@ def starting(data):
     server = subprocess.Popen([sys.executable, "-c", SERVER, data], stderr=subprocess.PIPE)
     while not list(data.glob("initialising-*/base")):
         assert server.poll() is None
-    (initdb,) = (process for process in processes_below(data) if process.name() == "initdb")
+    (initdb,) = processes_named(data, "initdb")
     return server, initdb
 
 

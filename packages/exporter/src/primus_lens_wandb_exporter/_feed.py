@@ -95,8 +95,8 @@ class Feed:
             segment = self._segment()
             if segment is None:
                 return False
+            closed = segment is not self.source.segments[-1]  # before: it is read to its end then
             full = self._read(segment)
-            closed = segment is not self.source.segments[-1]
             if full or (closed and self.ready is not None):
                 return True
             if not closed:

@@ -14,6 +14,7 @@ from typing import Callable, Optional
 from primus_lens_wandb_exporter import _frames, _guard, _spool, _wandb_file
 
 _FACT_WAITS_S = 0.5
+_WRITTEN_S = 10.0  # after which the end of a run is told that its file does not tell
 _NO_STEP = 0  # what is said of a run belongs to no row
 
 
@@ -38,7 +39,7 @@ class Recorder:
         self.ended = False
         self.refused = 0  # rows wandb itself drops: behind the current step, or after finish
         self._file: Optional[_wandb_file.WandbFile] = None
-        self._file_is_whole = False
+        self._whole_by = 0.0  # when the run's file is held for whole; 0 while the run goes on
         self._end = b""  # of a run read from its file: kept back until that is whole
 
     def row(self, kind: int, step: Optional[int], flush: bool, payload: bytes) -> None:  # noqa: FBT001
@@ -77,8 +78,10 @@ class Recorder:
             if self._file is not None and kind == _frames.EXIT:
                 self._end = self._end or payload
             elif not self.ended:
-                self.ended = kind == _frames.EXIT
-                self.spool.append(kind, 0, _NO_STEP, payload)
+                try:
+                    self.spool.append(kind, 0, _NO_STEP, payload)
+                finally:
+                    self.ended = kind == _frames.EXIT  # only now: the sender deletes what has ended
         finally:
             self.lock.release()
 
@@ -94,17 +97,19 @@ class Recorder:
                 self._file = _wandb_file.WandbFile(path, self.step)
 
     def file_is_whole(self) -> None:
-        """Take note that wandb writes no more to the run's file."""
-        self._file_is_whole = True
+        """Take note that the run is over; what wandb's service still holds it writes presently."""
+        self._whole_by = self._whole_by or time.monotonic() + _WRITTEN_S
 
-    def copy_rows(self, pause: Callable[[], None]) -> None:
+    def copy_rows(self, pause: Callable[[], None], *, last: bool = False) -> None:
         """Append the rows that are new in wandb's file, in the sender's thread.
 
-        pause: called after each, so that the training thread gets the interpreter.
+        pause: called after each, so that the training thread gets the interpreter. last: the
+        process ends, and wandb's service before it.
         """
-        file, whole = self._file, self._file_is_whole
+        file, whole_by = self._file, self._whole_by
         if file is None or self.ended:
             return
+        whole = True  # as whole as it gets, if it cannot be read
         with _guard.guard("wandb_file"):
             before = -1
             while before != file.at:
@@ -114,9 +119,10 @@ class Recorder:
                         flags = _frames.ADVANCES | _frames.FLUSHES
                         self.spool.append(_frames.ROW, flags, row.step, row.payload)
                     pause()
-                if not whole:
+                if not whole_by:
                     return
-        if whole and self._end:
+            whole = last or file.ended or time.monotonic() > whole_by
+        if whole and whole_by and self._end:
             with self.lock:
-                self.ended = True
                 self.spool.append(_frames.EXIT, 0, _NO_STEP, self._end)
+                self.ended = True

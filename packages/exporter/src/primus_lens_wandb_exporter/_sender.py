@@ -410,7 +410,7 @@ class Sender:
         """Before exit: everything fresh, then backlog, while time is left; one failure ends it."""
         self._next_try = 0.0
         for feed in list(self.live):
-            feed.source.recorder.copy_rows(self._pause)
+            feed.source.recorder.copy_rows(self._pause, last=True)
             self._fresh(feed, time.monotonic())
         if self._may_try():
             self._backlog()

@@ -28,7 +28,7 @@ SEGMENT_BYTES = 1 << 20
 MEMORY_BYTES = 16 << 20  # what a job whose disk is full can spare
 LOCK_NAME = "owner.lock"
 SUFFIX = ".seg"
-NEXT_NAME = "next"
+_NEXT_NAME = "next-"
 _PAGES_A_PAUSE = 16  # touching a page takes some 3 us, in which the training thread waits
 AT_HAND_BYTES = _PAGES_A_PAUSE * mmap.PAGESIZE
 _inner, _outer = _frames.INNER.pack, _frames.OUTER.pack
@@ -77,8 +77,11 @@ class Segment:
             return os.pread(self.fd, end - start, start)
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            return self._read_held(start, end)
+        except OSError as error:
+            try:
+                return self._read_held(start, end)
+            except FileNotFoundError:
+                raise error from None  # it tells whether the file is gone, or cannot be opened now
         try:
             return os.pread(fd, end - start, start)
         finally:
@@ -144,7 +147,8 @@ class Spool:
         self._segment: Optional[Segment] = None  # the one that is written
         self.remote = not _filesystem.is_local(folder)
         self._maps = not self.remote and _filesystem.overwrites_in_place(folder)
-        self._next: Optional[mmap.mmap] = None  # for the training thread to take
+        self._next: Optional[tuple[str, mmap.mmap]] = None  # for the training thread to take
+        self._readied = 0
         self._queue: deque[tuple[bytes, int]] = deque()
         self._queued = self._taken = 0  # bytes; each is counted by one thread alone
         self._lock_fd = -1
@@ -190,12 +194,15 @@ class Spool:
         """
         if not self._maps or self._next is not None or self._segment is None:
             return
+        # A name of its own: the training thread may have taken the last one and not yet renamed it.
+        path = os.path.join(self.folder, f"{_NEXT_NAME}{self._readied}")
+        self._readied += 1
         try:
-            self._next = _mapped(os.path.join(self.folder, NEXT_NAME), self._segment_bytes, pause)
+            self._next = path, _mapped(path, self._segment_bytes, pause)
         except (OSError, ValueError) as error:
             self._maps = False
             _errors.note("spool_map", error)
-            _unlink(os.path.join(self.folder, NEXT_NAME))
+            _unlink(path)
 
     def keep_at_hand(self, nearest: int) -> None:
         """Touch a few of the pages that are written next; the stream's lock is held.
@@ -267,10 +274,10 @@ class Spool:
         """Take the segment that is ready, if there is one with that much room."""
         if self._next is None or room > self._segment_bytes:
             return None
-        mapped, self._next = self._next, None
+        (ready, mapped), self._next = self._next, None
         path = os.path.join(self.folder, f"{self._made:08d}{SUFFIX}")
         try:
-            os.rename(os.path.join(self.folder, NEXT_NAME), path)
+            os.rename(ready, path)
         except OSError as error:
             _errors.note("spool_open", error)
             mapped.close()
@@ -301,9 +308,9 @@ class Spool:
 
     def _evict(self) -> None:
         """Let the oldest segments go until the stream is within its bounds."""
-        while len(self.segments) > 1:
-            on_disk = sum(s.size for s in self.segments if s.path)
-            in_memory = sum(s.size for s in self.segments if not s.path)
+        while len(segments := list(self.segments)) > 1:
+            on_disk = sum(s.size for s in segments if s.path)
+            in_memory = sum(s.size for s in segments if not s.path)
             room = self._segment_bytes * (1 + self._maps)
             if on_disk + in_memory + room <= self._limit and in_memory + room <= MEMORY_BYTES:
                 return
@@ -318,9 +325,9 @@ class Spool:
         """Close every descriptor; files stay for whoever adopts them."""
         for segment in self.segments:
             segment.close()
-        mapped, self._next = self._next, None
-        if mapped is not None:
-            mapped.close()
+        ready, self._next = self._next, None
+        if ready is not None:
+            ready[1].close()
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
@@ -332,7 +339,7 @@ class Spool:
         held = self._lock_fd >= 0
         if held:
             if self._next is not None:
-                _unlink(os.path.join(self.folder, NEXT_NAME))
+                _unlink(self._next[0])
             _unlink(os.path.join(self.folder, LOCK_NAME))
         self.close()
         if held:

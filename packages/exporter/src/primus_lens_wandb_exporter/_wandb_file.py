@@ -21,7 +21,8 @@ _WHOLE, _LAST, _TYPES = 1, 4, 4
 _SEEDS = [zlib.crc32(bytes([kind])) for kind in range(_TYPES + 1)]
 
 # Field numbers of wandb_internal.proto.
-_HISTORY, _ITEM, _STEP, _KEY, _NESTED, _VALUE_JSON = 2, 1, 2, 1, 2, 16
+_HISTORY, _EXIT = 2, 18
+_ITEM, _STEP, _KEY, _NESTED, _VALUE_JSON = 1, 2, 1, 2, 16
 
 
 class FileRow(NamedTuple):
@@ -35,12 +36,13 @@ class WandbFile:
     """Reads a file on from where the last reading stopped.
 
     first_step: rows before it are left out; they were recorded as they were logged. at: how far
-    the file was read, in bytes.
+    the file was read, in bytes. ended: the end of the run was read, the last that wandb writes.
     """
 
     def __init__(self, path: str, first_step: int) -> None:
         self.path, self.first_step = path, first_step
         self.at = _FILE_HEADER
+        self.ended = False
         self._parts = b""
 
     def rows(self) -> Iterator[FileRow]:
@@ -51,6 +53,7 @@ class WandbFile:
         """
         for record in self._records():
             for number, value in _protobuf.fields(record):
+                self.ended = self.ended or number == _EXIT
                 if number == _HISTORY and isinstance(value, bytes):
                     row = _row(value)
                     if row.step >= self.first_step:
