@@ -43,12 +43,19 @@ def environment(server, workload, home, **more):
 
 
 def train(code, environ, stdin=""):
-    """Run a training script to its end; it must end well."""
+    """Run a training script to its end, which must be good, and deliver what its exit left."""
     command = [sys.executable, "-c", code]
     done = subprocess.run(
         command, env=environ, input=stdin, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    drain(environ)
+
+
+def drain(environ):
+    """Deliver what dead processes have left: on a slow machine an exit is over before all is."""
+    command = [sys.executable, "-m", "primus_lens_wandb_exporter", "drain"]
+    subprocess.run(command, env=environ, check=True, capture_output=True)
 
 
 def recorded(home, run_id):
@@ -162,8 +169,7 @@ def test_server_may_go_and_come_back(make_server, workload, tmp_path, number):
     assert job.returncode == 0
 
     # What the exit's bound left in the spool is delivered by the next start on the same directory.
-    drain = [sys.executable, "-m", "primus_lens_wandb_exporter", "drain"]
-    subprocess.run(drain, env=environment(server, workload, tmp_path), check=True)
+    drain(environment(server, workload, tmp_path))
     assert server.points(workload) == {("loss", step): 1 / (step + 1) for step in range(400)}
 
 
@@ -231,8 +237,7 @@ def test_the_server_knows_what_became_of_a_run(server, workload, tmp_path):
         command = [sys.executable, "-c", TOLD, run_id]
         done = subprocess.run(command, env=environ, check=False, capture_output=True)
         assert b"Traceback" not in done.stderr, done.stderr
-    drain = [sys.executable, "-m", "primus_lens_wandb_exporter", "drain"]
-    subprocess.run(drain, env=environ, check=True, capture_output=True)
+    drain(environ)
     runs = {run["run_id"]: run for run in server.get(f"/workloads/{workload}").json()["runs"]}
     states = {name: (run["state"], run["exit_code"]) for name, run in runs.items()}
     assert states == {"good": ("finished", 0), "bad": ("failed", 3), "killed": ("crashed", None)}

@@ -130,10 +130,10 @@ def test_impatient_stop_still_ends_the_server(initialised):
 
 def test_server_that_cannot_stop_is_killed(initialised, monkeypatch):
     """A server that hangs in its shutdown is ended by force."""
-    short = tuple((number, 0.2) for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL))
+    short = ((signal.SIGINT, 0.2), (signal.SIGQUIT, 0.2), (signal.SIGKILL, None))
     monkeypatch.setattr(embedded, "_SHUTDOWN_S", short)
     monkeypatch.setattr(embedded_processes, "_NOTICE_S", 0.2)
-    monkeypatch.setattr(embedded_processes, "_FORCED_S", 0.2)
+    monkeypatch.setattr(embedded_processes, "_FORCED_S", 2)
 
     async def hang():
         async with running(initialised):

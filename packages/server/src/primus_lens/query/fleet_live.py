@@ -92,7 +92,9 @@ class FleetTail:
             self._looking.add_done_callback(self._ended)
         await self._begun.wait()
 
-    def _ended(self, _: "asyncio.Task[None]") -> None:
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if self._looking not in (None, task):
+            return  # another look has begun, and says itself when the fleet is known
         self._begun.set()
         for follower in self._followers:
             follower.woken.set()
