@@ -89,7 +89,9 @@ def test_only_settings_that_differ_are_shown(page, sweep):
 def test_the_table_of_runs_sorts_by_any_column(page, sweep):
     """A press on a head sorts by it; the order is in the address and comes back with it."""
     _open(page, sweep, "a", "b", "c")
-    expect(page.get_by_role("row", name="c-r1").get_by_role("cell", name="10")).to_be_visible()
+    expect(
+        page.get_by_role("row", name="c-r1").get_by_role("cell", name="10", exact=True)
+    ).to_be_visible()
     page.locator(".runs").get_by_role("button", name="train/loss").click()
     expect(page.locator(".runs tbody th")).to_have_text(["a-r1", "b-r1", "c-r1"])
     page.locator(".runs").get_by_role("button", name="train/loss").click()
