@@ -3,13 +3,14 @@
 import json
 import struct
 import zlib
+from types import SimpleNamespace
 
 import event_file
 import oracle
 import pytest
 from wandb.proto import wandb_internal_pb2 as pb
 
-from primus_lens_wandb_exporter import _points
+from primus_lens_wandb_exporter import _points, _recorder, _spool
 from primus_lens_wandb_exporter._wandb_file import WandbFile
 
 OPEN = """
@@ -159,6 +160,43 @@ def test_the_padding_of_a_block_is_skipped(tmp_path):
     assert read(file) == {}
     path.write_bytes(data + bytes(3) + chunk(record(1, "")))
     assert read(file) == {1: {"loss": 1}}
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A run that was finished while its file, growing.wandb, holds nothing yet."""
+    path = tmp_path / "growing.wandb"
+    path.write_bytes(b":W&B" + bytes(3))
+    spool = _spool.Spool(str(tmp_path / "spool" / "s1"), b"{}", 1 << 20)
+    recorder = _recorder.Recorder("r1", "s1", spool, owned=True)
+    recorder.read_from(str(path))
+    recorder.end(0)
+    recorder.file_is_whole()
+    yield recorder, path
+    spool.remove()
+
+
+def test_a_finished_run_ends_where_its_file_does(finished):
+    """Rows the service writes after finish() has returned are taken; then the run ends."""
+    recorder, path = finished
+    end = pb.Record(exit=pb.RunExitRecord(exit_code=0)).SerializeToString()
+    told = []
+    for written in (b"", chunk(record(0, "")), chunk(end)):
+        with path.open("ab") as file:
+            file.write(written)
+        recorder.copy_rows(lambda: None)
+        told.append((recorder.ended, recorder.spool.seq))
+    assert told == [(False, 0), (False, 1), (True, 2)]
+
+
+def test_a_finished_run_whose_file_never_ends_ends_in_time(finished, monkeypatch):
+    """A file that tells no end keeps that of the run back for seconds, not for ever."""
+    recorder, _ = finished
+    recorder.copy_rows(lambda: None)
+    assert not recorder.ended
+    monkeypatch.setattr(_recorder, "time", SimpleNamespace(monotonic=lambda: 1e12))
+    recorder.copy_rows(lambda: None)
+    assert recorder.ended
 
 
 def record(step, text):

@@ -1,17 +1,12 @@
 """Training thread and sender at the same instant: each meets what the other is just doing."""
 
 import errno
-import json
 import os
-import struct
-import zlib
-from types import SimpleNamespace
 
 from receiver import accept, refuse
 from streams import Bench, log, steps
-from wandb.proto import wandb_internal_pb2 as pb
 
-from primus_lens_wandb_exporter import _guard, _recorder, _spool
+from primus_lens_wandb_exporter import _guard, _spool
 from primus_lens_wandb_exporter._spool import Segment
 
 SMALL = {"PRIMUS_LENS_WANDB_SPOOL_BYTES": str(8 * 4096)}
@@ -102,49 +97,3 @@ def test_a_run_ends_once_its_end_is_written(tmp_path, receiver):
     bench.settle()
     assert receiver.run_facts()["state"] == "finished"
     bench.die()
-
-
-def test_rows_the_service_writes_after_the_end_are_waited_for(tmp_path, monkeypatch):
-    """A run read from wandb's file ends when its end stands there, or never will."""
-    path = tmp_path / "run.wandb"
-    path.write_bytes(b":W&B" + bytes(3))
-    spool = _spool.Spool(str(tmp_path / "spool" / "s1"), b"{}", 1 << 20)
-    recorder = _recorder.Recorder("r1", "s1", spool, owned=True)
-    recorder.read_from(str(path))
-    recorder.end(0)
-    recorder.file_is_whole()
-    recorder.copy_rows(lambda: None)
-    assert not recorder.ended
-
-    row = pb.HistoryRecord(item=[pb.HistoryItem(key="loss", value_json=json.dumps(1))])
-    late = pb.Record(history=row).SerializeToString()
-    end = pb.Record(exit=pb.RunExitRecord(exit_code=0)).SerializeToString()
-    with path.open("ab") as file:
-        file.write(_chunk(late))
-    recorder.copy_rows(lambda: None)
-    assert (recorder.ended, spool.seq) == (False, 1)
-    with path.open("ab") as file:
-        file.write(_chunk(end))
-    recorder.copy_rows(lambda: None)
-    assert (recorder.ended, spool.seq) == (True, 2)
-    spool.remove()
-
-    other = _recorder.Recorder("r2", "s2", _Nowhere(), owned=True)
-    other.read_from(str(path.with_name("none.wandb")))
-    path.with_name("none.wandb").write_bytes(b":W&B" + bytes(3))
-    other.end(0)
-    other.file_is_whole()
-    later = SimpleNamespace(monotonic=lambda: 1e12, time=lambda: 0.0)
-    monkeypatch.setattr(_recorder, "time", later)
-    other.copy_rows(lambda: None)
-    assert other.ended
-
-
-class _Nowhere:
-    def append(self, *_args):
-        """Take it."""
-
-
-def _chunk(body):
-    """Return a whole record as it lies in the file."""
-    return struct.pack("<IHB", zlib.crc32(body, zlib.crc32(b"\x01")), len(body), 1) + body

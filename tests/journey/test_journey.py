@@ -43,17 +43,16 @@ def environment(server, workload, home, **more):
 
 
 def train(code, environ, stdin=""):
-    """Run a training script to its end, which must be good, and deliver what its exit left."""
+    """Run a training script to its end; it must end well."""
     command = [sys.executable, "-c", code]
     done = subprocess.run(
         command, env=environ, input=stdin, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    drain(environ)
 
 
 def drain(environ):
-    """Deliver what dead processes have left: on a slow machine an exit is over before all is."""
+    """Deliver what dead processes have left."""
     command = [sys.executable, "-m", "primus_lens_wandb_exporter", "drain"]
     subprocess.run(command, env=environ, check=True, capture_output=True)
 
