@@ -107,7 +107,9 @@ class FleetTail:
             self._begun.set()
             while True:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), _LOOK_S)
+                    # wait_for of 3.11 forgets a cancellation that comes while the event is set.
+                    async with asyncio.timeout(_LOOK_S):
+                        await woken.wait()
                 await asyncio.sleep(_GATHER_S)
                 changed = set(crowd) or {EVERYONE}  # without a waking only time has passed
                 crowd.clear()

@@ -52,7 +52,9 @@ async def tail(
         yield Event("", cursor=cursors.of(seen))
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), _LOOK_S)
+                # wait_for of 3.11 forgets a cancellation that comes while the event is set.
+                async with asyncio.timeout(_LOOK_S):
+                    await woken.wait()
             was_woken = woken.is_set()
             unmet: frozenset[str] = frozenset()
             woken.clear()

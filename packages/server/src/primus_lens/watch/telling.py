@@ -160,7 +160,8 @@ def _delivery(alert: Alert, event: Event) -> str:
 
 async def _woken(wake: asyncio.Event, within_s: float) -> None:
     try:
-        await asyncio.wait_for(wake.wait(), within_s)
+        async with asyncio.timeout(within_s):  # wait_for of 3.11 may forget a cancellation
+            await wake.wait()
     except TimeoutError:
         return
 
